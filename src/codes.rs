@@ -256,10 +256,7 @@ table! {
 
 /// The row of a code, or `None` for a server code that is not documented.
 pub fn lookup(number: i32) -> Option<&'static Code> {
-    CODES
-        .binary_search_by_key(&number, |code| code.number)
-        .ok()
-        .map(|index| &CODES[index])
+    CODES.binary_search_by_key(&number, |code| code.number).ok().map(|index| &CODES[index])
 }
 
 /// The symbolic name of any code, `"UNKNOWN"` for one that is not documented.
@@ -321,8 +318,8 @@ mod tests {
         assert_eq!(
             with(Retry::Fatal),
             [
-                60004, 60005, 60006, 60010, 60012, 60016, 60017, 60020, 60021, 70002, 70003, 70005, 70009, 70013,
-                70014, 70016, 70020, 70050, 70051
+                60004, 60005, 60006, 60010, 60012, 60016, 60017, 60020, 60021, 70002, 70003, 70005, 70009,
+                70013, 70014, 70016, 70020, 70050, 70051
             ]
         );
         // Whatever the policy repeats as ambiguous must also be reported as such.

@@ -41,6 +41,7 @@ pub struct Error(Box<Details>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Details {
     pub code: i32,
+    pub class: Class,
     pub message: String,
     pub display: String,
     pub http_status: u16,
@@ -59,6 +60,7 @@ impl Error {
     pub fn new(code: i32, message: impl Into<String>) -> Error {
         Error(Box::new(Details {
             code,
+            class: codes::class(code),
             message: message.into(),
             display: String::new(),
             http_status: 0,
@@ -92,7 +94,7 @@ impl Error {
 
     /// What kind of failure it is.
     pub fn class(&self) -> Class {
-        codes::class(self.0.code)
+        self.0.class
     }
 
     /// The text for developers.
@@ -134,10 +136,6 @@ impl Error {
     /// What became of the request.
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
-    }
-
-    pub(crate) fn details(&self) -> &Details {
-        &self.0
     }
 
     pub(crate) fn details_mut(&mut self) -> &mut Details {

@@ -1,7 +1,26 @@
-//! libimgroup: friend lists of Tencent Cloud Chat (IM) from any language.
+//! libimgroup: friend lists of Tencent Cloud Chat (IM).
 
+pub mod call;
+pub mod client;
 pub mod codes;
+pub mod config;
+mod connection;
+mod credentials;
+mod dial;
+mod envelope;
 pub mod error;
+pub mod ffi;
+mod hosts;
+pub mod lists;
+mod pace;
+mod per_process;
+mod queue;
+mod resolver;
+mod retry;
+mod stats;
+mod sys;
+mod tls;
+mod transport;
 pub mod usersig;
 
 #[cfg(feature = "emulator")]

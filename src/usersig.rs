@@ -85,8 +85,13 @@ impl Signer {
     /// Signs without looking at the identifier; see [`usersig`] for the checked way.
     pub fn sign(&self, claims: &Claims<'_>) -> String {
         let userbuf = claims.userbuf.map(|bytes| STANDARD.encode(bytes));
-        let text =
-            signed_text(claims.identifier, claims.sdkappid, claims.issued_at, claims.ttl_s, userbuf.as_deref());
+        let text = signed_text(
+            claims.identifier,
+            claims.sdkappid,
+            claims.issued_at,
+            claims.ttl_s,
+            userbuf.as_deref(),
+        );
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
         mac.update(text.as_bytes());
         let signature = STANDARD.encode(mac.finalize().into_bytes());
@@ -214,7 +219,8 @@ mod tests {
 
     #[test]
     fn vectors_of_the_vendors_generator_agree_and_verify() {
-        let vectors: Vec<Value> = serde_json::from_str(include_str!("../tests/data/usersig_vectors.json")).unwrap();
+        let vectors: Vec<Value> =
+            serde_json::from_str(include_str!("../tests/data/usersig_vectors.json")).unwrap();
         assert_eq!(vectors.len(), 40);
         let mut checked_way = 0;
         for vector in &vectors {

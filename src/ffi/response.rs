@@ -1,0 +1,234 @@
+//! `imgroup_response`: what a successful call gave.
+
+use std::ffi::{CString, c_char};
+
+use super::guard::guard_or;
+use super::handle::{self, Handle, c_pointer, c_text};
+use crate::lists::Response;
+
+/// What a call gave. One thread at a time.
+///
+/// All getters take NULL and an index out of range, and then answer 0 or NULL.
+pub struct imgroup_response {
+    _private: [u8; 0],
+}
+
+pub(super) struct Texts {
+    response: Response,
+    lists: Vec<ListTexts>,
+    friends: Vec<(CString, CString)>,
+}
+
+struct ListTexts {
+    name: CString,
+    members: Vec<CString>,
+}
+
+impl Handle for imgroup_response {
+    type Value = Texts;
+    const MAGIC: u64 = 0x5245_5350_6d69_6567;
+}
+
+impl imgroup_response {
+    pub(super) fn new(mut response: Response) -> *mut imgroup_response {
+        let lists = response
+            .lists
+            .iter()
+            .map(|list| ListTexts {
+                name: c_text(&list.name),
+                members: list.members.iter().map(|member| c_text(member)).collect(),
+            })
+            .collect();
+        let friends =
+            response.friends.iter().map(|friend| (c_text(&friend.account), c_text(&friend.info))).collect();
+        // The body is handed out as a text too; its length does not count this.
+        response.body.push(0);
+        handle::give(Texts { response, lists, friends })
+    }
+}
+
+fn get<T: Copy>(
+    response: *const imgroup_response,
+    otherwise: T,
+    read: impl FnOnce(&Texts) -> Option<T>,
+) -> T {
+    guard_or(otherwise, || {
+        // SAFETY: the caller passes NULL or a live handle.
+        unsafe { handle::borrow(response, "response") }.ok().and_then(read).unwrap_or(otherwise)
+    })
+}
+
+/// The sequence of the account's lists after the call (CurrentSequence). It
+/// changes when the lists change; nothing else is promised of it.
+///
+/// @param response  a response, or NULL.
+/// @return the sequence; 0 if the reply held none, which
+///         imgroup_response_has_sequence tells apart.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_sequence(response: *const imgroup_response) -> u64 {
+    get(response, 0, |texts| texts.response.sequence)
+}
+
+/// Whether the reply held a sequence.
+///
+/// @param response  a response, or NULL.
+/// @return 1 if so, else 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_has_sequence(response: *const imgroup_response) -> i32 {
+    get(response, 0, |texts| Some(i32::from(texts.response.sequence.is_some())))
+}
+
+/// How many requests the call took.
+///
+/// @param response  a response, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_attempts(response: *const imgroup_response) -> u32 {
+    get(response, 0, |texts| Some(texts.response.attempts))
+}
+
+/// Whether an attempt before the last one may have been applied already.
+///
+/// @param response  a response, or NULL.
+/// @return 1 if so, else 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_was_ambiguous(response: *const imgroup_response) -> i32 {
+    get(response, 0, |texts| Some(i32::from(texts.response.was_ambiguous)))
+}
+
+/// The body of the last reply: a JSON object, unchanged, with a NUL behind it.
+///
+/// @param response  a response, or NULL.
+/// @param length    out, may be NULL: its length in bytes, without the NUL.
+/// @return a text borrowed from the response; NULL for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_body(
+    response: *const imgroup_response,
+    length: *mut usize,
+) -> *const c_char {
+    handle::put(length, 0);
+    get(response, std::ptr::null(), |texts| {
+        handle::put(length, texts.response.body.len() - 1);
+        Some(texts.response.body.as_ptr().cast())
+    })
+}
+
+/// After imgroup_get_lists: how many lists came back.
+///
+/// @param response  a response, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_list_count(response: *const imgroup_response) -> usize {
+    get(response, 0, |texts| Some(texts.lists.len()))
+}
+
+/// The name of a list.
+///
+/// @param response  a response, or NULL.
+/// @param index     from 0.
+/// @return a text borrowed from the response; NULL if there is no such list.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_list_name(
+    response: *const imgroup_response,
+    index: usize,
+) -> *const c_char {
+    get(response, std::ptr::null(), |texts| texts.lists.get(index).map(|list| c_pointer(Some(&list.name))))
+}
+
+/// How many friends are in a list, whether they were asked for or not.
+///
+/// @param response  a response, or NULL.
+/// @param index     from 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_list_friend_count(
+    response: *const imgroup_response,
+    index: usize,
+) -> u64 {
+    get(response, 0, |texts| texts.response.lists.get(index).map(|list| list.friend_count))
+}
+
+/// How many members of a list came back; 0 if they were not asked for.
+///
+/// @param response  a response, or NULL.
+/// @param index     from 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_member_count(
+    response: *const imgroup_response,
+    index: usize,
+) -> usize {
+    get(response, 0, |texts| texts.lists.get(index).map(|list| list.members.len()))
+}
+
+/// The account of a member of a list.
+///
+/// @param response  a response, or NULL.
+/// @param index     the list, from 0.
+/// @param member    the member, from 0.
+/// @return a text borrowed from the response; NULL if there is no such member.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_member(
+    response: *const imgroup_response,
+    index: usize,
+    member: usize,
+) -> *const c_char {
+    get(response, std::ptr::null(), |texts| {
+        texts.lists.get(index)?.members.get(member).map(|account| c_pointer(Some(account)))
+    })
+}
+
+/// After imgroup_add_lists with friends: for how many of them the service
+/// answered.
+///
+/// @param response  a response, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_result_count(response: *const imgroup_response) -> usize {
+    get(response, 0, |texts| Some(texts.friends.len()))
+}
+
+/// Which friend a result is about.
+///
+/// @param response  a response, or NULL.
+/// @param index     from 0.
+/// @return a text borrowed from the response; NULL if there is no such result.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_result_account(
+    response: *const imgroup_response,
+    index: usize,
+) -> *const c_char {
+    get(response, std::ptr::null(), |texts| {
+        texts.friends.get(index).map(|(account, _)| c_pointer(Some(account)))
+    })
+}
+
+/// What became of a friend: 0, or the service's code for this friend alone. The
+/// lists were created all the same.
+///
+/// @param response  a response, or NULL.
+/// @param index     from 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_result_code(
+    response: *const imgroup_response,
+    index: usize,
+) -> i32 {
+    get(response, 0, |texts| texts.response.friends.get(index).map(|friend| friend.code))
+}
+
+/// The service's text about a friend; may say "OK" or nothing on success.
+///
+/// @param response  a response, or NULL.
+/// @param index     from 0.
+/// @return a text borrowed from the response; NULL if there is no such result.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_result_info(
+    response: *const imgroup_response,
+    index: usize,
+) -> *const c_char {
+    get(response, std::ptr::null(), |texts| texts.friends.get(index).map(|(_, info)| c_pointer(Some(info))))
+}
+
+/// Frees a response and all texts borrowed from it.
+///
+/// @param response  a response, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn imgroup_response_free(response: *mut imgroup_response) {
+    // SAFETY: the caller gives the handle up.
+    guard_or((), || unsafe { handle::take_back(response) });
+}

@@ -1,0 +1,285 @@
+//! Writes on one account, one after the other.
+//!
+//! The service answers overlapping writes on one account with a conflict. So each
+//! account has a line: whoever has the turn writes, the others wait in order.
+//! Deletes that stand next to each other leave as one request; nothing merges
+//! across another write.
+//!
+//! Nobody waits for a thread that is not his own longer than he must: a caller
+//! who is cancelled or out of time leaves at once. If it was his thread that was
+//! writing for others, they step back to the head of the line, marked as possibly
+//! applied, and the oldest of them takes over.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::call::{Running, Stop};
+use crate::error::{Error, Outcome};
+use crate::lists::{LISTS_MAX, Response};
+
+const SHARDS: usize = 16;
+
+/// The lines of all accounts that are being written to.
+pub(crate) struct AccountQueue {
+    shards: [Mutex<HashMap<String, Line>>; SHARDS],
+    hasher: RandomState,
+}
+
+/// The line of one account. It exists while somebody has the turn or waits.
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<Arc<Waiter>>,
+}
+
+/// Where a waiter stands.
+#[repr(u8)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// In the line.
+    Waiting,
+    /// It has the turn.
+    Turn,
+    /// Another thread is sending its names.
+    Riding,
+    /// Its result is there.
+    Served,
+    /// It was out of time when its turn came.
+    Passed,
+    /// Its caller left while another thread was sending its names.
+    Left,
+}
+
+impl Place {
+    fn of(value: u8) -> Place {
+        use Place::*;
+        [Waiting, Turn, Riding, Served, Passed, Left][usize::from(value)]
+    }
+}
+
+/// A caller that could not write at once.
+pub(crate) struct Waiter {
+    /// The lists to delete; `None` for another kind of write.
+    names: Option<Vec<String>>,
+    pub ignore_missing: bool,
+    running: Running,
+    place: AtomicU8,
+    /// The worst that may have become of its names so far.
+    outcome: AtomicU8,
+    result: Mutex<Option<Result<Response, Error>>>,
+    /// Names that another delete removed while this one waited for its turn.
+    removed: Mutex<Vec<String>>,
+}
+
+/// How waiting in the line ended.
+pub(crate) enum Entered<'a> {
+    /// It is this caller's turn; the waiter it was, if it had to wait.
+    Turn(Turn<'a>),
+    /// Another caller's request served this one too.
+    Served(Result<Response, Error>),
+    /// The call ended first, and what may have become of it.
+    Stopped(Stop, Outcome),
+}
+
+/// The right to write to an account, given up when dropped.
+pub(crate) struct Turn<'a> {
+    queue: &'a AccountQueue,
+    account: &'a str,
+    /// This caller's own place, if it had to wait.
+    pub own: Option<Arc<Waiter>>,
+}
+
+impl Waiter {
+    pub fn names(&self) -> &[String] {
+        self.names.as_deref().unwrap_or_default()
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        match self.outcome.load(Ordering::SeqCst) {
+            0 => Outcome::NotSent,
+            1 => Outcome::Rejected,
+            _ => Outcome::Unknown,
+        }
+    }
+
+    /// Whether another delete of this client, while this one waited, removed the list.
+    pub fn saw_removed(&self, name: &str) -> bool {
+        lock(&self.removed).iter().any(|removed| removed == name)
+    }
+
+    /// What may have become of its names by now.
+    pub fn set_outcome(&self, outcome: Outcome) {
+        self.outcome.store(outcome as u8, Ordering::SeqCst);
+    }
+
+    /// Hands over its result.
+    pub fn serve(&self, result: Result<Response, Error>) {
+        *lock(&self.result) = Some(result);
+        self.move_to(Place::Served);
+    }
+
+    fn place(&self) -> Place {
+        Place::of(self.place.load(Ordering::SeqCst))
+    }
+
+    fn move_to(&self, place: Place) {
+        self.place.store(place as u8, Ordering::SeqCst);
+        self.running.control.notify();
+    }
+}
+
+impl AccountQueue {
+    pub fn new() -> AccountQueue {
+        AccountQueue { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+    }
+
+    fn shard(&self, account: &str) -> MutexGuard<'_, HashMap<String, Line>> {
+        lock(&self.shards[self.hasher.hash_one(account) as usize % SHARDS])
+    }
+
+    /// Waits for the turn to write to an account. `names` are the lists of a
+    /// delete, which another caller may take along. `waited` is called before a wait.
+    pub fn enter<'a>(
+        &'a self,
+        account: &'a str,
+        names: Option<&[&str]>,
+        ignore_missing: bool,
+        running: &Running,
+        waited: impl FnOnce(),
+    ) -> Entered<'a> {
+        let waiter = {
+            let mut lines = self.shard(account);
+            let Some(line) = lines.get_mut(account) else {
+                lines.insert(account.to_owned(), Line::default());
+                return Entered::Turn(Turn { queue: self, account, own: None });
+            };
+            let waiter = Arc::new(Waiter {
+                names: names.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+                ignore_missing,
+                running: running.clone(),
+                place: AtomicU8::new(Place::Waiting as u8),
+                outcome: AtomicU8::new(Outcome::NotSent as u8),
+                result: Mutex::default(),
+                removed: Mutex::default(),
+            });
+            line.waiting.push_back(Arc::clone(&waiter));
+            waiter
+        };
+        waited();
+        let ended =
+            running.wait(running.deadline, || !matches!(waiter.place(), Place::Waiting | Place::Riding));
+        let stop = ended.err().or_else(|| running.interrupted()).unwrap_or(Stop::Deadline);
+        // Under the lock nobody moves the waiter any more.
+        let mut lines = self.shard(account);
+        match waiter.place() {
+            Place::Turn => {
+                drop(lines);
+                // If the call has ended, dropping the turn passes it on.
+                let turn = Turn { queue: self, account, own: Some(Arc::clone(&waiter)) };
+                if ended.is_ok() { Entered::Turn(turn) } else { Entered::Stopped(stop, waiter.outcome()) }
+            }
+            Place::Served => {
+                drop(lines);
+                Entered::Served(lock(&waiter.result).take().expect("a served waiter has a result"))
+            }
+            Place::Waiting => {
+                if let Some(line) = lines.get_mut(account) {
+                    line.waiting.retain(|other| !Arc::ptr_eq(other, &waiter));
+                }
+                Entered::Stopped(stop, waiter.outcome())
+            }
+            Place::Riding => {
+                waiter.place.store(Place::Left as u8, Ordering::SeqCst);
+                Entered::Stopped(stop, waiter.outcome())
+            }
+            Place::Passed | Place::Left => Entered::Stopped(stop, waiter.outcome()),
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Takes along the deletes that stand first in the line, as long as the names
+    /// of all fit into one request.
+    pub fn gather(&self, own: &[&str]) -> Vec<Arc<Waiter>> {
+        let mut lines = self.queue.shard(self.account);
+        let Some(line) = lines.get_mut(self.account) else { return Vec::new() };
+        if line.waiting.is_empty() {
+            return Vec::new();
+        }
+        let mut names: Vec<String> = own.iter().map(|name| (*name).to_owned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut riders = Vec::new();
+        while let Some(waiter) = line.waiting.front() {
+            if waiter.names.is_none() {
+                break;
+            }
+            if waiter.running.remaining().is_err() {
+                // Its own thread is about to leave; it must not hold up the others.
+                let gone = line.waiting.pop_front().expect("there is a front");
+                gone.move_to(Place::Passed);
+                continue;
+            }
+            let before = names.len();
+            for name in waiter.names() {
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+            }
+            if names.len() > LISTS_MAX {
+                names.truncate(before);
+                break;
+            }
+            let rider = line.waiting.pop_front().expect("there is a front");
+            rider.move_to(Place::Riding);
+            riders.push(rider);
+        }
+        riders
+    }
+
+    /// Those still waiting learn which lists were just removed.
+    pub fn removed(&self, names: &[&str]) {
+        let lines = self.queue.shard(self.account);
+        let Some(line) = lines.get(self.account) else { return };
+        for waiter in &line.waiting {
+            let common = names.iter().filter(|name| waiter.names().iter().any(|own| own == *name));
+            lock(&waiter.removed).extend(common.map(|name| (*name).to_owned()));
+        }
+    }
+
+    /// This caller has to leave before the request was through: those who rode
+    /// along go back to the head of the line, in their order.
+    pub fn hand_back(&self, riders: Vec<Arc<Waiter>>) {
+        let mut lines = self.queue.shard(self.account);
+        let line = lines.entry(self.account.to_owned()).or_default();
+        for rider in riders.into_iter().rev().filter(|rider| rider.place() == Place::Riding) {
+            rider.move_to(Place::Waiting);
+            line.waiting.push_front(rider);
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut lines = self.queue.shard(self.account);
+        let Some(line) = lines.get_mut(self.account) else { return };
+        let now = Instant::now();
+        while let Some(next) = line.waiting.pop_front() {
+            if next.running.interrupted().is_none() && next.running.deadline > now {
+                next.move_to(Place::Turn);
+                return;
+            }
+            next.move_to(Place::Passed);
+        }
+        lines.remove(self.account);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

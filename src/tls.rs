@@ -1,0 +1,90 @@
+//! TLS: whom to trust, and what a failed handshake means.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+
+use crate::config::Trust;
+use crate::error::{Error, Result};
+
+/// Where operating systems keep their bundle.
+const SYSTEM_BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Reads the trusted roots once; they stay valid in forked children.
+pub(crate) fn roots(trust: &Trust) -> Result<Arc<RootCertStore>> {
+    let mut store = RootCertStore::empty();
+    match trust {
+        Trust::Bundled => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Trust::File(path) => add_file(&mut store, path)?,
+        Trust::System => {
+            let path = SYSTEM_BUNDLES
+                .iter()
+                .map(Path::new)
+                .find(|path| path.is_file())
+                .ok_or_else(|| Error::config("ca_file", "the system has no certificate bundle"))?;
+            add_file(&mut store, path)?;
+        }
+    }
+    Ok(Arc::new(store))
+}
+
+fn add_file(store: &mut RootCertStore, path: &Path) -> Result<()> {
+    let wrong = |reason: String| Error::config("ca_file", format_args!("{}: {reason}", path.display()));
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        store.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    }
+    if store.is_empty() {
+        return Err(wrong("no certificate in it".into()));
+    }
+    Ok(())
+}
+
+/// The configuration all connections of a client share, so that sessions resume.
+pub(crate) fn client_config(roots: Arc<RootCertStore>) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring offers TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // Two hosts, a few tickets each.
+    config.resumption = Resumption::in_memory_sessions(8);
+    Arc::new(config)
+}
+
+/// What a handshake failed of, for people, and whether the same host may do
+/// better next time.
+pub(crate) fn explain(error: &rustls::Error) -> (String, bool) {
+    use rustls::Error as Tls;
+    match error {
+        Tls::InvalidCertificate(reason) => {
+            let clock = matches!(
+                reason,
+                CertificateError::Expired
+                    | CertificateError::ExpiredContext { .. }
+                    | CertificateError::NotValidYet
+                    | CertificateError::NotValidYetContext { .. }
+            );
+            let question = if clock { " (is the local clock right?)" } else { "" };
+            (format!("the certificate is not trusted: {reason}{question}"), false)
+        }
+        Tls::AlertReceived(alert) => {
+            let passing = matches!(alert, rustls::AlertDescription::InternalError);
+            (format!("the server ended the handshake: {alert:?}"), passing)
+        }
+        Tls::InvalidMessage(_) => ("the server does not speak TLS on this port".into(), false),
+        other => (format!("the handshake failed: {other}"), false),
+    }
+}
