@@ -61,11 +61,12 @@ pub(crate) async fn handle(
         random: target.random.clone(),
         usersig_length: target.usersig.len(),
     });
-    let call = Call { shared: Arc::clone(&shared), index };
+    let mut call = Call { shared: Arc::clone(&shared), index, played: None };
 
     let early = shared.faults().draw_head(name);
     if let Some(fault) = early {
         tokio::time::sleep(fault.delay).await;
+        call.played = Some((fault.id, fault.kind));
         if fault.kind != "delay" {
             let (answer, verdict) = call.play(&fault, None, false, family(target.command));
             shared.journal().finish(index, verdict);
@@ -153,6 +154,8 @@ fn json(text: String) -> Answer {
 struct Call {
     shared: Arc<Shared>,
     index: u64,
+    /// A fault that came before the body.
+    played: Option<(u64, &'static str)>,
 }
 
 /// What the service said, before a fault spoils it.
@@ -208,7 +211,7 @@ impl Call {
                     text: outcome.info,
                     http_status: 200,
                     applied: outcome.applied,
-                    fault: None,
+                    fault: self.played,
                 };
                 (json(outcome.text), verdict)
             }
