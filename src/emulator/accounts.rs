@@ -21,7 +21,9 @@ struct Profile<'a> {
 }
 
 fn profile<'a>(context: &Context<'a>, fields: super::fields::Fields<'a>) -> Result<Profile<'a>, Refusal> {
-    let account = fields.account("UserID")?;
+    // An older name of the field, which timsdk still sends.
+    let name = if fields.has("UserID") || !fields.has("Identifier") { "UserID" } else { "Identifier" };
+    let account = fields.account(name)?;
     let text = |name: &str| match fields.value(name).and_then(|value| value.as_str()) {
         Some(text) if text.len() > PROFILE_MAX => Err(Refusal::of(40601)),
         Some(text) => Ok(Some(text)),

@@ -205,7 +205,7 @@ pub(crate) fn misspelt_account(members: &Map<String, Value>) -> Option<&'static 
             _ => None,
         }
     }
-    const NAMES: [&str; 4] = ["From_Account", "To_Account", "UserID", "Accounts"];
+    const NAMES: [&str; 5] = ["From_Account", "To_Account", "UserID", "Identifier", "Accounts"];
     members.iter().find_map(|(name, value)| {
         let Some(name) = NAMES.into_iter().find(|known| known == name) else {
             return look(value);
