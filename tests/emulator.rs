@@ -1235,6 +1235,7 @@ mod command {
             (vec!["--tls-port".to_owned(), "1".to_owned()], 2, "--tls".to_owned()),
             (vec!["--secret-key".to_owned(), "x".to_owned()], 2, "unexpected argument".to_owned()),
             (vec!["--seed-accounts".to_owned(), "a,,b".to_owned()], 1, "0 bytes".to_owned()),
+            (vec!["--admin".to_owned(), String::new()], 1, "must not be empty".to_owned()),
         ];
         for (arguments, status, part) in rows {
             let output = command().args(&arguments).stdin(Stdio::null()).output().unwrap();

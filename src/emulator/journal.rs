@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use crate::codes;
@@ -53,7 +52,8 @@ pub(crate) struct Verdict {
 #[derive(Debug)]
 struct Entry {
     heading: Heading,
-    body: Bytes,
+    /// A copy: the bytes as they came would hold the whole read buffer.
+    body: Box<[u8]>,
     body_length: usize,
     verdict: Option<Verdict>,
     /// The gateway gave up on it; what comes later changes `applied` alone.
@@ -100,7 +100,7 @@ impl Journal {
         }
         self.entries.push_back(Entry {
             heading,
-            body: Bytes::new(),
+            body: Box::default(),
             body_length: 0,
             verdict: None,
             given_up: false,
@@ -124,11 +124,11 @@ impl Journal {
     }
 
     /// Adds the body of a request that arrived.
-    pub fn body(&mut self, index: u64, body: &Bytes) {
+    pub fn body(&mut self, index: u64, body: &[u8]) {
         let Some(entry) = self.entry(index) else { return };
         entry.body_length = body.len();
         if body.len() <= BODY_MAX {
-            entry.body = body.clone();
+            entry.body = body.into();
             self.bytes += body.len();
         }
         while self.bytes > BODIES_MAX {
@@ -298,14 +298,14 @@ mod tests {
     #[test]
     fn bodies_are_bounded() {
         let mut journal = Journal::new(usize::MAX);
-        let body = Bytes::from(vec![b'1'; BODY_MAX]);
+        let body = vec![b'1'; BODY_MAX];
         for _ in 0..2000 {
             let index = journal.arrive(heading("group_get", 1));
             journal.body(index, &body);
         }
         assert!(journal.bytes <= BODIES_MAX);
         let index = journal.arrive(heading("group_get", 1));
-        journal.body(index, &Bytes::from(vec![b'1'; BODY_MAX + 1]));
+        journal.body(index, &vec![b'1'; BODY_MAX + 1]);
         let shown = journal.show(None, index - 1, 1);
         assert_eq!(
             (&shown["requests"][0]["body"], &shown["requests"][0]["body_bytes"]),

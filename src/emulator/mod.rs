@@ -25,6 +25,65 @@
 //!
 //! One thread with a runtime of its own serves everything, so the order of
 //! events is the order of arrival.
+//!
+//! # Control
+//!
+//! All of it is JSON without a signature, for this machine alone; a refusal is an
+//! HTTP status of 4xx with `{"error": reason}`.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `GET /_emulator/` | | a page to look at |
+//! | `GET /_emulator/health` | | `{"status":"ok","version","pid","sdkappid","admins","quota","uptime_us","connections","now"}` |
+//! | `GET /_emulator/state` | | `{"accounts":{"alice":{…}}}`, see below |
+//! | `PUT /_emulator/state` | the same; every member but the names may be left out | `{"accounts":number}` |
+//! | `DELETE /_emulator/state` | | `{"removed":number}` |
+//! | `GET /_emulator/requests` `?command=&since=&limit=` | | `{"requests":[…],"first":n,"last":n}`: those with an index above `since` |
+//! | `DELETE /_emulator/requests` | | `{}`; counts and arrivals go too |
+//! | `GET /_emulator/requests/count` `?command=` | | `{"count":n,"codes":{"0":n,"60007":n}}` |
+//! | `GET /_emulator/arrivals` `?command=` | | `[n,…]`, µs since the start, by a clock nothing moves |
+//! | `GET /_emulator/faults` | | `{"faults":[…]}`, those still waiting |
+//! | `POST /_emulator/faults` | a fault or an array of them | `{"ids":[n,…]}` |
+//! | `DELETE /_emulator/faults` `?id=` | | `{"removed":number}` |
+//! | `GET /_emulator/clock` | | `{"now":seconds,"offset_s":n}` |
+//! | `PUT /_emulator/clock` | `{"offset_s":n}` or `{"now":seconds}` | the same |
+//! | `POST /_emulator/clock` | `{"advance_s":n}` | the same |
+//! | `POST /_emulator/reset` | | `{}`: seeded accounts, nothing else |
+//!
+//! An account in the state: `{"nick":"","face_url":"","allow_type":"AllowType_Type_AllowAny",
+//! "lists":["Work"],"friends":[{"account":"bob","lists":["Work"],"remark":"","add_source":"",
+//! "add_wording":"","add_time":0,"remark_time":0,"custom":{}}],"blocklist":[{"account":"x",
+//! "added_at":0}],"pending":["y"],"sequences":{"lists":1,"standard":1,"custom":0,"blocklist":0}}`.
+//!
+//! A request in the journal: `{"index":1,"arrival_us":n,"connection":1,"tls":false,"method":"POST",
+//! "path":"/v4/sns/group_add","command":"group_add","sdkappid":"…","identifier":"…","random":"…",
+//! "usersig":"[200 characters]","body":{…},"body_bytes":45,"verdict":{"code":0,"name":"IMGROUP_OK",
+//! "text":"","http_status":200,"applied":true,"fault":{"id":1,"kind":"reset"}}}`. `verdict` is null
+//! while it is in progress, `fault` is null without one, `http_status` is 0 where no reply was given.
+//!
+//! # Faults
+//!
+//! The first waiting fault that fits a call is played. Members of every kind: `command` (`"*"`, a
+//! command, or `"@accept"` for new connections), `account` (only calls about it), `times` (1), `skip`
+//! (0: how many calls go by first), `delay_ms` (0), and `when`: `"before"` the call, which is then
+//! never carried out; `"after"` it was; or at the `"head"`, before its body is read.
+//!
+//! | `kind` | members | what happens |
+//! |---|---|---|
+//! | `error` | `code`, `info`, `display` | the service fails with that code |
+//! | `http` | `status`, `headers` (object), `body` or `body_base64` | something on the way answers |
+//! | `delay` | | the call is carried out late (`before`: and its account is busy meanwhile) or answered late (`after`) |
+//! | `reset` | | RST, no reply |
+//! | `hang_up` | `close_notify` (false) | FIN, no reply |
+//! | `silence` | | no reply, the connection stays |
+//! | `truncate` | `bytes`, `then` (`close`) | the reply is cut, head included |
+//! | `garbage` | `body` or `body_base64`, `then` (`close`), `step`, `pause_ms` | these bytes instead of the reply |
+//! | `dribble` | `step` (1), `pause_ms` (10), `bytes`, `then` (`keep`, with `bytes` `close`) | the reply byte by byte, or only so many of it |
+//! | `close` | `close_notify` (false) | a whole reply, and then FIN without having said so |
+//!
+//! `then` is `keep`, `close`, `reset` or `stall`. `truncate`, `dribble` and `close` spoil a real answer
+//! and are `after` unless told otherwise; all others are `before`. `truncate`, `dribble` and
+//! `close` with `before` spoil the answer that the call would have got.
 
 #![forbid(unsafe_code)]
 
@@ -206,6 +265,9 @@ impl Drop for Emulator {
 }
 
 fn seed(options: &Options) -> io::Result<Store> {
+    if options.sdkappid == 0 || options.secret_key.is_empty() || options.admins.iter().any(String::is_empty) {
+        return Err(io::Error::other("sdkappid, secret key and admins must not be empty"));
+    }
     let mut seed = match &options.seed_state {
         Some(document) => Store::from_json(document.as_bytes()).map_err(io::Error::other)?,
         None => Store::default(),

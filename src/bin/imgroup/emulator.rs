@@ -26,7 +26,7 @@ use serde::Serialize;
 ///
 /// Open URL/_emulator/ in a browser to look inside.
 #[derive(Args)]
-#[command(after_long_help = CONTROL)]
+#[command(after_long_help = CONTROL, verbatim_doc_comment)]
 pub struct Arguments {
     /// Port for HTTP; 0 takes a free one, named in the ready line
     #[arg(long, default_value_t = 0, help_heading = "Listening")]
