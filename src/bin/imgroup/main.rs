@@ -2,7 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+mod add;
+mod connection;
+mod delete;
 mod emulator;
+mod get;
+mod request;
+mod usersig;
 
 use std::process::ExitCode;
 
@@ -18,11 +24,21 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Delete(delete::Arguments),
+    Add(add::Arguments),
+    Get(get::Arguments),
+    Request(request::Arguments),
+    Usersig(usersig::Arguments),
     Emulator(emulator::Arguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Delete(arguments) => delete::run(&arguments),
+        Command::Add(arguments) => add::run(&arguments),
+        Command::Get(arguments) => get::run(&arguments),
+        Command::Request(arguments) => request::run(&arguments),
+        Command::Usersig(arguments) => usersig::run(&arguments),
         Command::Emulator(arguments) => emulator::run(arguments),
     }
 }
