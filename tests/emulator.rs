@@ -163,6 +163,21 @@ fn names(account: &str, names: &[&str]) -> Value {
     json!({"From_Account": account, "GroupName": names})
 }
 
+/// Waits for something that another thread brings about.
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn arrived(emulator: &Emulator, number: u64) {
+    wait_for("the request to arrive", || {
+        control(emulator, "GET", "requests/count", Value::Null)["count"].as_u64().unwrap() >= number
+    });
+}
+
 fn last_request(emulator: &Emulator) -> Value {
     let shown = control(emulator, "GET", "requests", Value::Null);
     shown["requests"].as_array().unwrap().last().unwrap().clone()
@@ -544,14 +559,16 @@ fn the_quota_is_a_sliding_second_per_command() {
         read_reply(&mut stream).unwrap().code()
     };
     let body = r#"{"From_Account":"alice"}"#;
-    let began = Instant::now();
-    let codes: Vec<i64> = (0..25).map(|_| ask("group_get", body)).collect();
-    // On a machine too busy for 25 requests a second there is nothing to see.
-    assert!(began.elapsed() < Duration::from_millis(900), "25 requests took {:?}", began.elapsed());
+    // On a busy machine 25 requests may take longer than the second: once more, then.
+    let mut began = Instant::now();
+    let mut codes: Vec<i64> = (0..25).map(|_| ask("group_get", body)).collect();
+    while began.elapsed() > Duration::from_millis(900) {
+        control(&emulator, "POST", "reset", Value::Null);
+        began = Instant::now();
+        codes = (0..25).map(|_| ask("group_get", body)).collect();
+    }
     assert_eq!(codes, [vec![0; 20], vec![60007; 5]].concat());
     assert_eq!(ask("friend_check", body), 30001, "another command has its own");
-    let checks: Vec<i64> = (0..12).map(|_| ask("account_check", "{}")).collect();
-    assert_eq!(checks, [vec![70402; 10], vec![60007; 2]].concat(), "half for the account commands");
     std::thread::sleep(Duration::from_millis(1050));
     assert_eq!(ask("group_get", body), 0);
 
@@ -561,6 +578,21 @@ fn the_quota_is_a_sliding_second_per_command() {
     let arrivals: Vec<u64> = serde_json::from_value(arrivals).unwrap();
     assert_eq!(arrivals.len(), 26);
     assert!(arrivals.is_sorted() && arrivals[25] - arrivals[24] >= 1_000_000);
+}
+
+#[test]
+fn account_commands_have_half_the_quota() {
+    let emulator = start(Options { quota: 4, ..Options::default() });
+    for command in ["account_check", "account_delete", "multiaccount_import"] {
+        wait_for("three requests within a second", || {
+            control(&emulator, "POST", "reset", Value::Null);
+            let began = Instant::now();
+            let codes: Vec<i64> = (0..3).map(|_| code(&emulator, command, json!({}))).collect();
+            let in_time = began.elapsed() < Duration::from_millis(900);
+            assert!(!in_time || codes == [70402, 70402, 60007], "{command}: {codes:?}");
+            in_time
+        });
+    }
 }
 
 #[test]
@@ -575,10 +607,10 @@ fn without_a_quota_nothing_is_too_much() {
 
 #[test]
 fn writes_that_overlap_on_one_account_conflict() {
-    let emulator = start(Options { write_time: Duration::from_millis(300), ..Options::default() });
+    let emulator = start(Options { write_time: Duration::from_millis(800), ..Options::default() });
     let mut first = connect(&emulator);
     first.write_all(request("group_add", &names("alice", &["first"]).to_string()).as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(100));
+    arrived(&emulator, 1);
     #[rustfmt::skip]
     let rows = [
         ("group_add", names("alice", &["second"]), 30008),
@@ -601,10 +633,10 @@ fn writes_that_overlap_on_one_account_conflict() {
 fn a_delay_before_a_write_holds_the_account_and_one_after_it_does_not() {
     for (when, expected) in [("before", 30008), ("after", 0)] {
         let emulator = quick();
-        order(&emulator, json!({"kind": "delay", "delay_ms": 400, "when": when}));
+        order(&emulator, json!({"kind": "delay", "delay_ms": 1000, "when": when}));
         let mut slow = connect(&emulator);
         slow.write_all(request("group_add", &names("alice", &["slow"]).to_string()).as_bytes()).unwrap();
-        std::thread::sleep(Duration::from_millis(100));
+        arrived(&emulator, 1);
         assert_eq!(lists(&emulator, "alice").len(), usize::from(when == "after"), "{when}");
         assert_eq!(code(&emulator, "group_add", names("alice", &["quick"])), expected, "{when}");
         assert_eq!(read_reply(&mut slow).unwrap().code(), 0);
@@ -614,17 +646,14 @@ fn a_delay_before_a_write_holds_the_account_and_one_after_it_does_not() {
 #[test]
 fn a_write_goes_on_when_its_client_has_left() {
     let emulator = quick();
-    order(&emulator, json!({"kind": "delay", "delay_ms": 200}));
+    order(&emulator, json!({"kind": "delay", "delay_ms": 1000}));
     let mut stream = connect(&emulator);
     stream.write_all(request("group_add", &names("alice", &["late"]).to_string()).as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(50));
+    arrived(&emulator, 1);
     drop(stream);
     assert!(lists(&emulator, "alice").is_empty());
-    let began = Instant::now();
-    while lists(&emulator, "alice").is_empty() {
-        assert!(began.elapsed() < PATIENCE);
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for("the write", || !lists(&emulator, "alice").is_empty());
+    wait_for("the verdict", || !last_request(&emulator)["verdict"].is_null());
     assert_eq!(last_request(&emulator)["verdict"]["applied"], true);
 }
 
@@ -635,8 +664,8 @@ fn the_gateway_gives_up_on_a_slow_service_that_goes_on() {
     let reply = call(&emulator, "group_add", names("alice", &["late"]));
     assert_eq!(reply["ErrorCode"], 60008);
     assert_eq!(reply["ErrorInfo"], "service timeout or request format error,please check and try again");
-    std::thread::sleep(Duration::from_millis(400));
-    assert_eq!(lists(&emulator, "alice"), ["late"]);
+    wait_for("the write", || lists(&emulator, "alice") == ["late"]);
+    wait_for("the verdict", || last_request(&emulator)["verdict"]["applied"] == true);
     let verdict = last_request(&emulator)["verdict"].clone();
     assert_eq!((&verdict["code"], &verdict["applied"]), (&json!(60008), &json!(true)));
 }
