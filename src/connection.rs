@@ -86,7 +86,7 @@ impl Connection {
             if tls.session.wants_write() {
                 let mut out = Vec::with_capacity(1024);
                 tls.session.write_tls(&mut out).map_err(|error| Broken::lost(&error))?;
-                self.send(&out, &mut 0, running)?;
+                self.send(&out, running)?;
                 continue;
             }
             match self.receive(&mut tls.wire, running) {
@@ -104,7 +104,7 @@ impl Connection {
                         // The alert tells the server why; whether it arrives does not matter.
                         let mut out = Vec::new();
                         if tls.session.write_tls(&mut out).is_ok() {
-                            let _ = self.send(&out, &mut 0, running);
+                            let _ = self.send(&out, running);
                         }
                         let (text, passing) = tls::explain(&error);
                         return Err(Broken::Tls(text, passing));
@@ -116,10 +116,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes all of `bytes`. `accepted` counts what the kernel took, encrypted or
-    /// not, so that the caller knows whether anything can have arrived.
-    pub fn write(&mut self, bytes: &[u8], accepted: &mut usize, running: &Running) -> Result<(), Broken> {
-        let Some(mut tls) = self.tls.take() else { return self.send(bytes, accepted, running) };
+    /// Writes all of `bytes`.
+    pub fn write(&mut self, bytes: &[u8], running: &Running) -> Result<(), Broken> {
+        let Some(mut tls) = self.tls.take() else { return self.send(bytes, running) };
         let sent = (|| {
             let mut rest = bytes;
             while !rest.is_empty() || tls.session.wants_write() {
@@ -129,7 +128,7 @@ impl Connection {
                 while tls.session.wants_write() {
                     tls.session.write_tls(&mut tls.wire).map_err(|error| Broken::lost(&error))?;
                 }
-                self.send(&tls.wire, accepted, running)?;
+                self.send(&tls.wire, running)?;
             }
             Ok(())
         })();
@@ -165,6 +164,12 @@ impl Connection {
     /// Whether the peer has neither closed nor sent anything unasked. One system
     /// call, which does not wait.
     pub fn is_quiet(&mut self) -> bool {
+        // What came behind a reply may have been decrypted with it.
+        if let Some(tls) = &mut self.tls
+            && !tls.session.process_new_packets().is_ok_and(|state| is_silent(&state))
+        {
+            return false;
+        }
         let mut byte = [0];
         match recv(&self.stream, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Err(rustix::io::Errno::AGAIN) => true,
@@ -180,20 +185,15 @@ impl Connection {
         let Ok((_, amount)) = recv(&self.stream, &mut tls.wire[..], RecvFlags::DONTWAIT) else {
             return false;
         };
-        amount > 0
-            && feed(tls, amount)
-                .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
+        amount > 0 && feed(tls, amount).is_ok_and(|state| is_silent(&state))
     }
 
-    fn send(&mut self, mut bytes: &[u8], accepted: &mut usize, running: &Running) -> Result<(), Broken> {
+    fn send(&mut self, mut bytes: &[u8], running: &Running) -> Result<(), Broken> {
         while !bytes.is_empty() {
             self.prepare(running)?;
             // std sends with MSG_NOSIGNAL: no SIGPIPE.
             match (&*self.stream).write(bytes) {
-                Ok(amount) => {
-                    *accepted += amount;
-                    bytes = &bytes[amount..];
-                }
+                Ok(amount) => bytes = &bytes[amount..],
                 Err(error) => self.look(&error, running)?,
             }
         }
@@ -245,6 +245,11 @@ impl Connection {
             _ => Err(Broken::lost(error)),
         }
     }
+}
+
+/// Whether the peer has said nothing and means to go on.
+fn is_silent(state: &rustls::IoState) -> bool {
+    state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed()
 }
 
 fn feed(tls: &mut Tls, amount: usize) -> Result<rustls::IoState, rustls::Error> {

@@ -64,7 +64,9 @@ impl Credentials {
         if Instant::now() < ticket.renew_at || self.renewing.swap(true, Ordering::Acquire) {
             return ticket;
         }
-        let fresh = self.sign(0);
+        let current = lock(&self.ticket).clone().unwrap_or(ticket);
+        // Another thread may have renewed it between the two looks.
+        let fresh = if Instant::now() < current.renew_at { current } else { self.sign(0) };
         *lock(&self.ticket) = Some(Arc::clone(&fresh));
         self.renewing.store(false, Ordering::Release);
         fresh

@@ -1,11 +1,13 @@
 //! libimgroup: friend lists of Tencent Cloud Chat (IM).
 
+mod attempt;
 pub mod call;
 pub mod client;
 pub mod codes;
 pub mod config;
 mod connection;
 mod credentials;
+mod delete;
 mod dial;
 mod envelope;
 pub mod error;
@@ -22,6 +24,7 @@ mod sys;
 mod tls;
 mod transport;
 pub mod usersig;
+mod verdict;
 
 #[cfg(feature = "emulator")]
 pub mod emulator;

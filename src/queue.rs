@@ -76,6 +76,13 @@ pub(crate) struct Waiter {
     removed: Mutex<Vec<String>>,
 }
 
+/// A waiter whose names another caller sends along with its own.
+pub(crate) struct Rider {
+    pub waiter: Arc<Waiter>,
+    /// The worst that had become of its names before the present attempt.
+    pub before: Outcome,
+}
+
 /// How waiting in the line ended.
 pub(crate) enum Entered<'a> {
     /// It is this caller's turn; the waiter it was, if it had to wait.
@@ -203,9 +210,14 @@ impl AccountQueue {
 }
 
 impl Turn<'_> {
+    /// Whose turn it is.
+    pub fn account(&self) -> &str {
+        self.account
+    }
+
     /// Takes along the deletes that stand first in the line, as long as the names
     /// of all fit into one request.
-    pub fn gather(&self, own: &[&str]) -> Vec<Arc<Waiter>> {
+    pub fn gather(&self, own: &[&str]) -> Vec<Rider> {
         let mut lines = self.queue.shard(self.account);
         let Some(line) = lines.get_mut(self.account) else { return Vec::new() };
         if line.waiting.is_empty() {
@@ -237,8 +249,27 @@ impl Turn<'_> {
             }
             let rider = line.waiting.pop_front().expect("there is a front");
             rider.move_to(Place::Riding);
-            riders.push(rider);
+            riders.push(Rider { before: rider.outcome(), waiter: rider });
         }
+        riders
+    }
+
+    /// The names of the riders are about to leave: from now on one that leaves is
+    /// told that its outcome is open. Gives those who have not left already.
+    pub fn embark(&self, mut riders: Vec<Rider>) -> Vec<Rider> {
+        if riders.is_empty() {
+            return riders;
+        }
+        // Under this lock nobody can leave.
+        let _lines = self.queue.shard(self.account);
+        riders.retain_mut(|rider| {
+            rider.before = rider.waiter.outcome();
+            let there = rider.waiter.place() == Place::Riding;
+            if there {
+                rider.waiter.set_outcome(Outcome::Unknown);
+            }
+            there
+        });
         riders
     }
 
@@ -254,12 +285,18 @@ impl Turn<'_> {
 
     /// This caller has to leave before the request was through: those who rode
     /// along go back to the head of the line, in their order.
-    pub fn hand_back(&self, riders: Vec<Arc<Waiter>>) {
+    pub fn hand_back(&self, riders: Vec<Rider>) {
+        if riders.is_empty() {
+            return;
+        }
         let mut lines = self.queue.shard(self.account);
         let line = lines.entry(self.account.to_owned()).or_default();
-        for rider in riders.into_iter().rev().filter(|rider| rider.place() == Place::Riding) {
-            rider.move_to(Place::Waiting);
-            line.waiting.push_front(rider);
+        for Rider { waiter, before } in riders.into_iter().rev() {
+            if waiter.place() == Place::Riding {
+                waiter.set_outcome(before);
+                waiter.move_to(Place::Waiting);
+                line.waiting.push_front(waiter);
+            }
         }
     }
 }

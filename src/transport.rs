@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,7 +67,8 @@ pub(crate) struct Reply {
 pub(crate) struct Lost {
     pub code: i32,
     pub message: String,
-    /// Whether anything can have arrived at the service.
+    /// Whether the whole request was handed over, so that it can have arrived. The
+    /// service cannot apply a part of one.
     pub sent: bool,
     /// The connection had been used before and broke before a byte of the reply:
     /// the peer had probably closed it while it was idle.
@@ -95,7 +97,8 @@ pub(crate) struct HttpTransport {
 struct Host {
     origin: String,
     dialer: Arc<Dialer>,
-    idle: Mutex<Vec<Lane>>,
+    /// The one used last is at the back.
+    idle: Mutex<VecDeque<Lane>>,
 }
 
 /// A connection, or the place for one.
@@ -103,6 +106,7 @@ struct Lane {
     agent: ureq::Agent,
     exchange: Arc<Mutex<Exchange>>,
     born: Instant,
+    used: Instant,
 }
 
 /// What all connections to one host share.
@@ -122,7 +126,7 @@ struct Exchange {
     running: Option<Running>,
     attached: bool,
     reused: bool,
-    sent: usize,
+    sent: bool,
     heard: bool,
     failure: Option<Lost>,
 }
@@ -172,11 +176,13 @@ impl Transport for HttpTransport {
                 } else {
                     Count::FreshConnections
                 });
-                host.keep(lane);
+                if !is_at_odds(reply.status) {
+                    host.keep(lane);
+                }
                 Ok(reply)
             }
             Err(lost) => {
-                let sent = exchange.sent > 0;
+                let sent = exchange.sent;
                 let stale =
                     exchange.reused && !exchange.heard && lost.stopped.is_none() && lost.code == codes::IO;
                 if stale {
@@ -189,11 +195,17 @@ impl Transport for HttpTransport {
     }
 }
 
+/// Whoever answers this is no service to go on talking to over this connection: a
+/// firewall, a proxy, or a server that waited too long.
+fn is_at_odds(status: u16) -> bool {
+    matches!(status, 401 | 403 | 407 | 408)
+}
+
 impl Host {
     /// The connection used last, so that those not needed grow old.
     fn take(&self) -> Lane {
         let mut idle = lock(&self.idle);
-        while let Some(lane) = idle.pop() {
+        while let Some(lane) = idle.pop_back() {
             if lane.born.elapsed() < LIFE {
                 return lane;
             }
@@ -205,13 +217,19 @@ impl Host {
             agent: ureq::Agent::with_parts(agent_config(), connector, NoResolver),
             exchange,
             born: Instant::now(),
+            used: Instant::now(),
         }
     }
 
-    fn keep(&self, lane: Lane) {
+    fn keep(&self, mut lane: Lane) {
+        lane.used = Instant::now();
         let mut idle = lock(&self.idle);
+        // Those that a busier time has left over go one by one.
+        if idle.front().is_some_and(|oldest| lane.used - oldest.used > IDLE) {
+            idle.pop_front();
+        }
         if idle.len() < KEPT {
-            idle.push(lane);
+            idle.push_back(lane);
         }
     }
 }
@@ -248,14 +266,14 @@ impl Lane {
         let encoded = headers
             .get(CONTENT_ENCODING)
             .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
-        let reason = if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-            "the reply is chunked and has a Content-Length"
+        let failure = if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+            refused("the reply is chunked and has a Content-Length")
         } else if encoded {
-            "the reply is encoded, which was not asked for"
+            Lost { retry: Retry::Never, ..refused("the reply is encoded, which was not asked for") }
         } else {
             return Ok(());
         };
-        lock(&self.exchange).failure = Some(Lost { retry: Retry::Never, ..refused(reason) });
+        lock(&self.exchange).failure = Some(failure);
         Err(ureq::Error::ConnectionFailed)
     }
 }
@@ -339,6 +357,16 @@ fn stopped(stop: Stop) -> Lost {
 impl Dialer {
     /// Name, connection, handshake.
     fn open(&self, running: &Running) -> Result<Connection, Lost> {
+        self.connect(running).map_err(|lost| match lost.stopped {
+            // A host that lets the attempt's time pass is as good as none.
+            Some(Stop::Deadline) => {
+                Lost { unreachable: true, message: "no connection in time".into(), ..lost }
+            }
+            _ => lost,
+        })
+    }
+
+    fn connect(&self, running: &Running) -> Result<Connection, Lost> {
         let through = self.proxy.as_ref().unwrap_or(&self.endpoint);
         let unreachable =
             |code, message: String| Lost { unreachable: true, ..lost(code, message, Retry::NotSent) };
@@ -390,7 +418,7 @@ impl Connection {
         let host = if to.host.contains(':') { format!("[{}]", to.host) } else { to.host.clone() };
         let authority = format!("{host}:{}", to.port);
         let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
-        self.write(request.as_bytes(), &mut 0, running)?;
+        self.write(request.as_bytes(), running)?;
         let mut head = Vec::new();
         // Byte by byte: what follows the head belongs to TLS.
         while !head.ends_with(b"\r\n\r\n") {
@@ -428,6 +456,7 @@ impl Connector for LinkConnector {
                     buffers: LinkBuffers::default(),
                     used: false,
                     probe: false,
+                    broken: None,
                 }))
             }
             Err(lost) => {
@@ -464,6 +493,8 @@ struct Link {
     /// ureq asks twice whether the link is open: after a reply, where there is
     /// nothing to learn, and before it uses it again.
     probe: bool,
+    /// Why the request could not be written to its end.
+    broken: Option<String>,
 }
 
 impl Link {
@@ -488,15 +519,23 @@ impl Link {
         Ok(running)
     }
 
-    /// Head and body leave together.
+    /// Head and body leave together. A peer that refuses a request early may have
+    /// said why before it closed, so a failure to write is kept until that was read.
     fn flush(&mut self) -> Result<(), ureq::Error> {
         let running = self.running()?;
         self.used = true;
-        let mut sent = 0;
         let pending = std::mem::take(&mut self.buffers.pending);
-        let outcome = self.connection.write(&self.buffers.output[..pending], &mut sent, &running);
-        lock(&self.exchange).sent += sent;
-        outcome.map_err(|broken| self.fail(broken.into()))
+        if self.broken.is_some() {
+            return Ok(());
+        }
+        match self.connection.write(&self.buffers.output[..pending], &running) {
+            Ok(()) => Ok(()),
+            Err(Broken::Lost(reason)) => {
+                self.broken = Some(reason);
+                Ok(())
+            }
+            Err(broken) => Err(self.fail(broken.into())),
+        }
     }
 }
 
@@ -519,13 +558,19 @@ impl UreqTransport for Link {
         }
         let running = self.running()?;
         self.probe = false;
-        match self.connection.read(self.buffers.input_append_buf(), &running) {
-            Ok(amount) => {
+        // ureq waits for input only when it has written everything.
+        lock(&self.exchange).sent |= self.broken.is_none();
+        match (self.connection.read(self.buffers.input_append_buf(), &running), &self.broken) {
+            (Ok(0) | Err(Broken::Lost(_)), Some(reason)) => {
+                let reason = reason.clone();
+                Err(self.fail(Broken::Lost(reason).into()))
+            }
+            (Ok(amount), _) => {
                 self.buffers.input_appended(amount);
                 lock(&self.exchange).heard |= amount > 0;
                 Ok(amount > 0)
             }
-            Err(broken) => Err(self.fail(broken.into())),
+            (Err(broken), _) => Err(self.fail(broken.into())),
         }
     }
 
@@ -541,7 +586,7 @@ impl UreqTransport for Link {
             return self.connection.is_quiet();
         }
         self.probe = true;
-        true
+        self.broken.is_none()
     }
 
     fn is_tls(&self) -> bool {
