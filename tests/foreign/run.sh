@@ -2,8 +2,13 @@
 # Other people's clients against the emulator: sets up what they need under
 # target/foreign, starts the command, and prints a table. The last line counts.
 #
-# IMGROUP_BIN names a built command; without it, it is built.
+# The argument, or IMGROUP_BIN, names a built command; without it, it is built.
 set -eu
+case ${1:-} in
+"") ;;
+/*) IMGROUP_BIN=$1 ;;
+*) IMGROUP_BIN=$PWD/$1 ;;
+esac
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
