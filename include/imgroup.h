@@ -325,240 +325,23 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Makes the control of a call.
+ * The version of the loaded library as text, "0.1.0". Compare
+ * imgroup_version_number with IMGROUP_VERSION_NUMBER to find out whether the
+ * header fits: same major and minor, and a patch not below the header's.
  *
- * @param call   out: the handle; free it with imgroup_call_free.
- * @param error  out, may be NULL: why it failed.
- * @return IMGROUP_OK, or IMGROUP_E_INVALID_ARGUMENT if `call` is NULL.
+ * @return a text that lives for ever.
+ *
+ * May be called from any thread.
  */
-IMGROUP_API
-int32_t imgroup_call_new(imgroup_call **call,
-                         imgroup_error **error);
+IMGROUP_API const char *imgroup_version(void);
 
 /**
- * How long a call with this control may take, all attempts and pauses included.
+ * The version of the loaded library as a number: MAJOR * 1000000 +
+ * MINOR * 1000 + PATCH.
  *
- * @param call        the control.
- * @param timeout_ms  1 to 600000 milliseconds; 0 for the client's own.
- * @param error       out, may be NULL: why it failed.
- * @return IMGROUP_OK, IMGROUP_E_HANDLE or IMGROUP_E_INVALID_ARGUMENT.
+ * May be called from any thread.
  */
-IMGROUP_API
-int32_t imgroup_call_set_timeout_ms(imgroup_call *call,
-                                    uint32_t timeout_ms,
-                                    imgroup_error **error);
-
-/**
- * Whether imgroup_delete_lists with this control succeeds when a list does not
- * exist. The service may refuse the whole request for one missing list; the
- * library then reads the account's lists and deletes those that are left. It
- * costs up to two requests more.
- *
- * @param call            the control.
- * @param ignore_missing  0: a missing list may fail the call, as the service
- *                        decides (the default); anything else: it does not.
- * @param error           out, may be NULL: why it failed.
- * @return IMGROUP_OK or IMGROUP_E_HANDLE.
- */
-IMGROUP_API
-int32_t imgroup_call_set_ignore_missing(imgroup_call *call,
-                                        int32_t ignore_missing,
-                                        imgroup_error **error);
-
-/**
- * Ends the call that uses this control, within 50 ms wherever it waits, with
- * IMGROUP_E_CANCELLED; its outcome tells what may have become of it. Sticky:
- * later calls with this control fail at once, until imgroup_call_reset.
- *
- * Any thread may call this, also while another one uses the control, but not
- * during or after imgroup_call_free. Does nothing for NULL.
- *
- * @param call  the control.
- */
-IMGROUP_API void imgroup_call_cancel(imgroup_call *call);
-
-/**
- * Allows calls again after imgroup_call_cancel. Not while a call uses it. Does
- * nothing for NULL.
- *
- * @param call  the control.
- */
-IMGROUP_API void imgroup_call_reset(imgroup_call *call);
-
-/**
- * Frees the control of a call. Not while a call uses it.
- *
- * @param call  the control, or NULL.
- */
-IMGROUP_API void imgroup_call_free(imgroup_call *call);
-
-/**
- * Makes a client. Reads the CA file, if one is set; connects nowhere yet.
- *
- * @param config  the configuration; copied.
- * @param client  out: the handle; free it with imgroup_client_free.
- * @param error   out, may be NULL: why it failed.
- * @return IMGROUP_OK, IMGROUP_E_HANDLE, IMGROUP_E_INVALID_ARGUMENT, or
- *         IMGROUP_E_CONFIG if no host is set or the CA file cannot be used.
- */
-IMGROUP_API
-int32_t imgroup_client_new(const imgroup_config *config,
-                           imgroup_client **client,
-                           imgroup_error **error);
-
-/**
- * Deletes friend lists of an account (v4/sns/group_delete, "Deleting a List").
- * The friends in them stay friends.
- *
- * Writes on one account are sent one after the other, and deletes that wait for
- * the same account leave as one request. A delete is safe to repeat, so the
- * library does that when an attempt fails without a clear answer. If a list turns
- * out to be missing after such an attempt, or imgroup_call_set_ignore_missing was
- * set, it reads the account's lists and succeeds when none of the names is left.
- *
- * @param client     the client.
- * @param account    whose lists: 1 to 32 bytes.
- * @param names      which lists: 1 to 32 names of 1 to 30 bytes.
- * @param names_len  how many names.
- * @param call       deadline and cancellation; NULL for the defaults.
- * @param response   out, may be NULL: what the service answered; free it with
- *                   imgroup_response_free.
- * @param error      out, may be NULL: why it failed.
- * @return IMGROUP_OK when none of the lists exists any more; a code of enum
- *         imgroup_code; or the service's ErrorCode, among them 30001 (a list does
- *         not exist, or a parameter is wrong), 30003 (no such account).
- */
-IMGROUP_API
-int32_t imgroup_delete_lists(imgroup_client *client,
-                             const char *account,
-                             const char *const *names,
-                             size_t names_len,
-                             imgroup_call *call,
-                             imgroup_response **response,
-                             imgroup_error **error);
-
-/**
- * Creates friend lists of an account, and puts friends into every one of them
- * (v4/sns/group_add, "Adding a List"). An account has 32 lists at most.
- *
- * Adding is not safe to repeat. If an attempt fails without a clear answer, the
- * call fails with the outcome IMGROUP_OUTCOME_UNKNOWN.
- *
- * A friend that could not be put into the lists does not fail the call: see
- * imgroup_response_result_code.
- *
- * @param client       the client.
- * @param account      whose lists: 1 to 32 bytes.
- * @param names        which lists: 1 to 32 names of 1 to 30 bytes without control
- *                     characters.
- * @param names_len    how many names.
- * @param friends      who is put into each of them: up to 1000 accounts of 1 to
- *                     32 bytes; (NULL, 0) for nobody.
- * @param friends_len  how many friends.
- * @param call         deadline and cancellation; NULL for the defaults.
- * @param response     out, may be NULL: what the service answered; free it with
- *                     imgroup_response_free.
- * @param error        out, may be NULL: why it failed.
- * @return IMGROUP_OK, a code of enum imgroup_code, or the service's ErrorCode,
- *         among them 30001 (a list exists already), 30003 (no such account),
- *         30011 (32 lists already).
- */
-IMGROUP_API
-int32_t imgroup_add_lists(imgroup_client *client,
-                          const char *account,
-                          const char *const *names,
-                          size_t names_len,
-                          const char *const *friends,
-                          size_t friends_len,
-                          imgroup_call *call,
-                          imgroup_response **response,
-                          imgroup_error **error);
-
-/**
- * Reads friend lists of an account (v4/sns/group_get, "Pulling Lists").
- *
- * @param client        the client.
- * @param account       whose lists: 1 to 32 bytes.
- * @param names         which lists: up to 32 names; (NULL, 0) for all.
- * @param names_len     how many names.
- * @param with_members  0: names and sizes only; anything else: the members too.
- * @param call          deadline and cancellation; NULL for the defaults.
- * @param response      out, may be NULL: the lists; free it with
- *                      imgroup_response_free.
- * @param error         out, may be NULL: why it failed.
- * @return IMGROUP_OK, a code of enum imgroup_code, or the service's ErrorCode,
- *         among them 30003 (no such account).
- */
-IMGROUP_API
-int32_t imgroup_get_lists(imgroup_client *client,
-                          const char *account,
-                          const char *const *names,
-                          size_t names_len,
-                          int32_t with_members,
-                          imgroup_call *call,
-                          imgroup_response **response,
-                          imgroup_error **error);
-
-/**
- * Sends any other command of the REST API, with the same signing, pace, retries
- * and errors. The reply is imgroup_response_body.
- *
- * A command of v4/sns that writes waits for its turn among the writes on its
- * From_Account.
- *
- * @param client    the client.
- * @param command   "v4/<service>/<command>", as "v4/sns/friend_get".
- * @param body      a JSON object of up to 1048576 bytes; "{}" for nothing.
- * @param body_len  its length in bytes.
- * @param flags     0, or IMGROUP_REQUEST_IDEMPOTENT.
- * @param call      deadline and cancellation; NULL for the defaults.
- * @param response  out, may be NULL: what the service answered; free it with
- *                  imgroup_response_free.
- * @param error     out, may be NULL: why it failed.
- * @return IMGROUP_OK, a code of enum imgroup_code, or the service's ErrorCode.
- */
-IMGROUP_API
-int32_t imgroup_request(imgroup_client *client,
-                        const char *command,
-                        const char *body,
-                        size_t body_len,
-                        uint32_t flags,
-                        imgroup_call *call,
-                        imgroup_response **response,
-                        imgroup_error **error);
-
-/**
- * What this client did so far, for an operator: calls, attempts, retries by
- * reason, outcomes, connections, quota waits, latencies.
- *
- * @param client  the client.
- * @param text    out: a JSON object; free it with imgroup_string_free. Members
- *                may be added in later versions.
- * @param error   out, may be NULL: why it failed.
- * @return IMGROUP_OK, IMGROUP_E_HANDLE or IMGROUP_E_INVALID_ARGUMENT.
- */
-IMGROUP_API
-int32_t imgroup_client_stats(imgroup_client *client,
-                             char **text,
-                             imgroup_error **error);
-
-/**
- * Ends all calls of the client within 50 ms, with IMGROUP_E_SHUTDOWN, and lets no
- * more begin. For good, and idempotent. Does nothing for NULL.
- *
- * @param client  the client.
- */
-IMGROUP_API
-void imgroup_client_shutdown(imgroup_client *client);
-
-/**
- * Frees a client. Calls of other threads that are inside go on and end normally;
- * to end them too, call imgroup_client_shutdown first.
- *
- * @param client  a client, or NULL.
- */
-IMGROUP_API
-void imgroup_client_free(imgroup_client *client);
+IMGROUP_API uint32_t imgroup_version_number(void);
 
 /**
  * The symbolic name of a code: "IMGROUP_E_DEADLINE", or the vendor's own name
@@ -600,6 +383,108 @@ IMGROUP_API const char *imgroup_class_name(int32_t class_number);
  * May be called from any thread.
  */
 IMGROUP_API const char *imgroup_outcome_name(int32_t outcome);
+
+/**
+ * The code, the same that the function returned.
+ *
+ * @param error  an error, or NULL.
+ * @return negative for a code of enum imgroup_code, positive for the service's
+ *         ErrorCode, 0 for NULL.
+ */
+IMGROUP_API int32_t imgroup_error_code(const imgroup_error *error);
+
+/**
+ * The symbolic name of the code, as imgroup_code_name gives it.
+ *
+ * @param error  an error, or NULL.
+ * @return a text that lives for ever; "" for NULL.
+ */
+IMGROUP_API const char *imgroup_error_name(const imgroup_error *error);
+
+/**
+ * What went wrong, for a developer or a log: command, reason, the service's own
+ * text, advice, attempts, host, random and outcome, in one line.
+ *
+ * @param error  an error, or NULL.
+ * @return a text borrowed from the error; "" for NULL.
+ */
+IMGROUP_API const char *imgroup_error_message(const imgroup_error *error);
+
+/**
+ * The service's text meant for end users (ErrorDisplay); mostly empty.
+ *
+ * @param error  an error, or NULL.
+ * @return a text borrowed from the error; "" for NULL.
+ */
+IMGROUP_API const char *imgroup_error_display(const imgroup_error *error);
+
+/**
+ * What kind of failure it is, one of enum imgroup_class. Choose by it what to
+ * do: it stays right when the service adds codes.
+ *
+ * @param error  an error, or NULL.
+ * @return the class; 0 for NULL.
+ */
+IMGROUP_API int32_t imgroup_error_class(const imgroup_error *error);
+
+/**
+ * What became of the request, one of enum imgroup_outcome: the worst over all
+ * attempts of the call.
+ *
+ * @param error  an error, or NULL.
+ * @return the outcome; IMGROUP_OUTCOME_NOT_SENT for NULL.
+ */
+IMGROUP_API int32_t imgroup_error_outcome(const imgroup_error *error);
+
+/**
+ * Whether the same call may succeed later, unchanged. It does not say whether
+ * repeating is harmless: see imgroup_error_outcome.
+ *
+ * @param error  an error, or NULL.
+ * @return 1 if so, 0 if not or for NULL.
+ */
+IMGROUP_API int32_t imgroup_error_is_retryable(const imgroup_error *error);
+
+/**
+ * The HTTP status of the last reply.
+ *
+ * @param error  an error, or NULL.
+ * @return the status; 0 if there was no reply, or for NULL.
+ */
+IMGROUP_API int32_t imgroup_error_http_status(const imgroup_error *error);
+
+/**
+ * How many requests were sent or tried to be sent.
+ *
+ * @param error  an error, or NULL.
+ * @return the number; 0 if none, or for NULL.
+ */
+IMGROUP_API uint32_t imgroup_error_attempts(const imgroup_error *error);
+
+/**
+ * The host of the last attempt.
+ *
+ * @param error  an error, or NULL.
+ * @return a text borrowed from the error; "" if there was no attempt, or for NULL.
+ */
+IMGROUP_API
+const char *imgroup_error_host(const imgroup_error *error);
+
+/**
+ * The `random` of the last attempt: the number in its URL by which the vendor's
+ * support finds a request.
+ *
+ * @param error  an error, or NULL.
+ * @return the number; 0 if there was no attempt, or for NULL.
+ */
+IMGROUP_API uint32_t imgroup_error_random(const imgroup_error *error);
+
+/**
+ * Frees an error and all texts borrowed from it.
+ *
+ * @param error  an error, or NULL.
+ */
+IMGROUP_API void imgroup_error_free(imgroup_error *error);
 
 /**
  * Makes a configuration from the credentials of an app. A region or an endpoint
@@ -923,106 +808,240 @@ int32_t imgroup_config_set_log_callback(imgroup_config *config,
 IMGROUP_API void imgroup_config_free(imgroup_config *config);
 
 /**
- * The code, the same that the function returned.
+ * Makes a client. Reads the CA file, if one is set; connects nowhere yet.
  *
- * @param error  an error, or NULL.
- * @return negative for a code of enum imgroup_code, positive for the service's
- *         ErrorCode, 0 for NULL.
- */
-IMGROUP_API int32_t imgroup_error_code(const imgroup_error *error);
-
-/**
- * The symbolic name of the code, as imgroup_code_name gives it.
- *
- * @param error  an error, or NULL.
- * @return a text that lives for ever; "" for NULL.
- */
-IMGROUP_API const char *imgroup_error_name(const imgroup_error *error);
-
-/**
- * What went wrong, for a developer or a log: command, reason, the service's own
- * text, advice, attempts, host, random and outcome, in one line.
- *
- * @param error  an error, or NULL.
- * @return a text borrowed from the error; "" for NULL.
- */
-IMGROUP_API const char *imgroup_error_message(const imgroup_error *error);
-
-/**
- * The service's text meant for end users (ErrorDisplay); mostly empty.
- *
- * @param error  an error, or NULL.
- * @return a text borrowed from the error; "" for NULL.
- */
-IMGROUP_API const char *imgroup_error_display(const imgroup_error *error);
-
-/**
- * What kind of failure it is, one of enum imgroup_class. Choose by it what to
- * do: it stays right when the service adds codes.
- *
- * @param error  an error, or NULL.
- * @return the class; 0 for NULL.
- */
-IMGROUP_API int32_t imgroup_error_class(const imgroup_error *error);
-
-/**
- * What became of the request, one of enum imgroup_outcome: the worst over all
- * attempts of the call.
- *
- * @param error  an error, or NULL.
- * @return the outcome; IMGROUP_OUTCOME_NOT_SENT for NULL.
- */
-IMGROUP_API int32_t imgroup_error_outcome(const imgroup_error *error);
-
-/**
- * Whether the same call may succeed later, unchanged. It does not say whether
- * repeating is harmless: see imgroup_error_outcome.
- *
- * @param error  an error, or NULL.
- * @return 1 if so, 0 if not or for NULL.
- */
-IMGROUP_API int32_t imgroup_error_is_retryable(const imgroup_error *error);
-
-/**
- * The HTTP status of the last reply.
- *
- * @param error  an error, or NULL.
- * @return the status; 0 if there was no reply, or for NULL.
- */
-IMGROUP_API int32_t imgroup_error_http_status(const imgroup_error *error);
-
-/**
- * How many requests were sent or tried to be sent.
- *
- * @param error  an error, or NULL.
- * @return the number; 0 if none, or for NULL.
- */
-IMGROUP_API uint32_t imgroup_error_attempts(const imgroup_error *error);
-
-/**
- * The host of the last attempt.
- *
- * @param error  an error, or NULL.
- * @return a text borrowed from the error; "" if there was no attempt, or for NULL.
+ * @param config  the configuration; copied.
+ * @param client  out: the handle; free it with imgroup_client_free.
+ * @param error   out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE, IMGROUP_E_INVALID_ARGUMENT, or
+ *         IMGROUP_E_CONFIG if no host is set or the CA file cannot be used.
  */
 IMGROUP_API
-const char *imgroup_error_host(const imgroup_error *error);
+int32_t imgroup_client_new(const imgroup_config *config,
+                           imgroup_client **client,
+                           imgroup_error **error);
 
 /**
- * The `random` of the last attempt: the number in its URL by which the vendor's
- * support finds a request.
+ * Deletes friend lists of an account (v4/sns/group_delete, "Deleting a List").
+ * The friends in them stay friends.
  *
- * @param error  an error, or NULL.
- * @return the number; 0 if there was no attempt, or for NULL.
+ * Writes on one account are sent one after the other, and deletes that wait for
+ * the same account leave as one request. A delete is safe to repeat, so the
+ * library does that when an attempt fails without a clear answer. If a list turns
+ * out to be missing after such an attempt, or imgroup_call_set_ignore_missing was
+ * set, it reads the account's lists and succeeds when none of the names is left.
+ *
+ * @param client     the client.
+ * @param account    whose lists: 1 to 32 bytes.
+ * @param names      which lists: 1 to 32 names of 1 to 30 bytes.
+ * @param names_len  how many names.
+ * @param call       deadline and cancellation; NULL for the defaults.
+ * @param response   out, may be NULL: what the service answered; free it with
+ *                   imgroup_response_free.
+ * @param error      out, may be NULL: why it failed.
+ * @return IMGROUP_OK when none of the lists exists any more; a code of enum
+ *         imgroup_code; or the service's ErrorCode, among them 30001 (a list does
+ *         not exist, or a parameter is wrong), 30003 (no such account).
  */
-IMGROUP_API uint32_t imgroup_error_random(const imgroup_error *error);
+IMGROUP_API
+int32_t imgroup_delete_lists(imgroup_client *client,
+                             const char *account,
+                             const char *const *names,
+                             size_t names_len,
+                             imgroup_call *call,
+                             imgroup_response **response,
+                             imgroup_error **error);
 
 /**
- * Frees an error and all texts borrowed from it.
+ * Creates friend lists of an account, and puts friends into every one of them
+ * (v4/sns/group_add, "Adding a List"). An account has 32 lists at most.
  *
- * @param error  an error, or NULL.
+ * Adding is not safe to repeat. If an attempt fails without a clear answer, the
+ * call fails with the outcome IMGROUP_OUTCOME_UNKNOWN.
+ *
+ * A friend that could not be put into the lists does not fail the call: see
+ * imgroup_response_result_code.
+ *
+ * @param client       the client.
+ * @param account      whose lists: 1 to 32 bytes.
+ * @param names        which lists: 1 to 32 names of 1 to 30 bytes without control
+ *                     characters.
+ * @param names_len    how many names.
+ * @param friends      who is put into each of them: up to 1000 accounts of 1 to
+ *                     32 bytes; (NULL, 0) for nobody.
+ * @param friends_len  how many friends.
+ * @param call         deadline and cancellation; NULL for the defaults.
+ * @param response     out, may be NULL: what the service answered; free it with
+ *                     imgroup_response_free.
+ * @param error        out, may be NULL: why it failed.
+ * @return IMGROUP_OK, a code of enum imgroup_code, or the service's ErrorCode,
+ *         among them 30001 (a list exists already), 30003 (no such account),
+ *         30011 (32 lists already).
  */
-IMGROUP_API void imgroup_error_free(imgroup_error *error);
+IMGROUP_API
+int32_t imgroup_add_lists(imgroup_client *client,
+                          const char *account,
+                          const char *const *names,
+                          size_t names_len,
+                          const char *const *friends,
+                          size_t friends_len,
+                          imgroup_call *call,
+                          imgroup_response **response,
+                          imgroup_error **error);
+
+/**
+ * Reads friend lists of an account (v4/sns/group_get, "Pulling Lists").
+ *
+ * @param client        the client.
+ * @param account       whose lists: 1 to 32 bytes.
+ * @param names         which lists: up to 32 names; (NULL, 0) for all.
+ * @param names_len     how many names.
+ * @param with_members  0: names and sizes only; anything else: the members too.
+ * @param call          deadline and cancellation; NULL for the defaults.
+ * @param response      out, may be NULL: the lists; free it with
+ *                      imgroup_response_free.
+ * @param error         out, may be NULL: why it failed.
+ * @return IMGROUP_OK, a code of enum imgroup_code, or the service's ErrorCode,
+ *         among them 30003 (no such account).
+ */
+IMGROUP_API
+int32_t imgroup_get_lists(imgroup_client *client,
+                          const char *account,
+                          const char *const *names,
+                          size_t names_len,
+                          int32_t with_members,
+                          imgroup_call *call,
+                          imgroup_response **response,
+                          imgroup_error **error);
+
+/**
+ * Sends any other command of the REST API, with the same signing, pace, retries
+ * and errors. The reply is imgroup_response_body.
+ *
+ * A command of v4/sns that writes waits for its turn among the writes on its
+ * From_Account.
+ *
+ * @param client    the client.
+ * @param command   "v4/<service>/<command>", as "v4/sns/friend_get".
+ * @param body      a JSON object of up to 1048576 bytes; "{}" for nothing.
+ * @param body_len  its length in bytes.
+ * @param flags     0, or IMGROUP_REQUEST_IDEMPOTENT.
+ * @param call      deadline and cancellation; NULL for the defaults.
+ * @param response  out, may be NULL: what the service answered; free it with
+ *                  imgroup_response_free.
+ * @param error     out, may be NULL: why it failed.
+ * @return IMGROUP_OK, a code of enum imgroup_code, or the service's ErrorCode.
+ */
+IMGROUP_API
+int32_t imgroup_request(imgroup_client *client,
+                        const char *command,
+                        const char *body,
+                        size_t body_len,
+                        uint32_t flags,
+                        imgroup_call *call,
+                        imgroup_response **response,
+                        imgroup_error **error);
+
+/**
+ * What this client did so far, for an operator: calls, attempts, retries by
+ * reason, outcomes, connections, quota waits, latencies.
+ *
+ * @param client  the client.
+ * @param text    out: a JSON object; free it with imgroup_string_free. Members
+ *                may be added in later versions.
+ * @param error   out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE or IMGROUP_E_INVALID_ARGUMENT.
+ */
+IMGROUP_API
+int32_t imgroup_client_stats(imgroup_client *client,
+                             char **text,
+                             imgroup_error **error);
+
+/**
+ * Ends all calls of the client within 50 ms, with IMGROUP_E_SHUTDOWN, and lets no
+ * more begin. For good, and idempotent. Does nothing for NULL.
+ *
+ * @param client  the client.
+ */
+IMGROUP_API
+void imgroup_client_shutdown(imgroup_client *client);
+
+/**
+ * Frees a client. Calls of other threads that are inside go on and end normally;
+ * to end them too, call imgroup_client_shutdown first.
+ *
+ * @param client  a client, or NULL.
+ */
+IMGROUP_API
+void imgroup_client_free(imgroup_client *client);
+
+/**
+ * Makes the control of a call.
+ *
+ * @param call   out: the handle; free it with imgroup_call_free.
+ * @param error  out, may be NULL: why it failed.
+ * @return IMGROUP_OK, or IMGROUP_E_INVALID_ARGUMENT if `call` is NULL.
+ */
+IMGROUP_API
+int32_t imgroup_call_new(imgroup_call **call,
+                         imgroup_error **error);
+
+/**
+ * How long a call with this control may take, all attempts and pauses included.
+ *
+ * @param call        the control.
+ * @param timeout_ms  1 to 600000 milliseconds; 0 for the client's own.
+ * @param error       out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE or IMGROUP_E_INVALID_ARGUMENT.
+ */
+IMGROUP_API
+int32_t imgroup_call_set_timeout_ms(imgroup_call *call,
+                                    uint32_t timeout_ms,
+                                    imgroup_error **error);
+
+/**
+ * Whether imgroup_delete_lists with this control succeeds when a list does not
+ * exist. The service may refuse the whole request for one missing list; the
+ * library then reads the account's lists and deletes those that are left. It
+ * costs up to two requests more.
+ *
+ * @param call            the control.
+ * @param ignore_missing  0: a missing list may fail the call, as the service
+ *                        decides (the default); anything else: it does not.
+ * @param error           out, may be NULL: why it failed.
+ * @return IMGROUP_OK or IMGROUP_E_HANDLE.
+ */
+IMGROUP_API
+int32_t imgroup_call_set_ignore_missing(imgroup_call *call,
+                                        int32_t ignore_missing,
+                                        imgroup_error **error);
+
+/**
+ * Ends the call that uses this control, within 50 ms wherever it waits, with
+ * IMGROUP_E_CANCELLED; its outcome tells what may have become of it. Sticky:
+ * later calls with this control fail at once, until imgroup_call_reset.
+ *
+ * Any thread may call this, also while another one uses the control, but not
+ * during or after imgroup_call_free. Does nothing for NULL.
+ *
+ * @param call  the control.
+ */
+IMGROUP_API void imgroup_call_cancel(imgroup_call *call);
+
+/**
+ * Allows calls again after imgroup_call_cancel. Not while a call uses it. Does
+ * nothing for NULL.
+ *
+ * @param call  the control.
+ */
+IMGROUP_API void imgroup_call_reset(imgroup_call *call);
+
+/**
+ * Frees the control of a call. Not while a call uses it.
+ *
+ * @param call  the control, or NULL.
+ */
+IMGROUP_API void imgroup_call_free(imgroup_call *call);
 
 /**
  * The sequence of the account's lists after the call (CurrentSequence). It
@@ -1211,25 +1230,6 @@ int32_t imgroup_usersig(uint32_t sdkappid,
  * @param text  the text, or NULL.
  */
 IMGROUP_API void imgroup_string_free(char *text);
-
-/**
- * The version of the loaded library as text, "0.1.0". Compare
- * imgroup_version_number with IMGROUP_VERSION_NUMBER to find out whether the
- * header fits: same major and minor, and a patch not below the header's.
- *
- * @return a text that lives for ever.
- *
- * May be called from any thread.
- */
-IMGROUP_API const char *imgroup_version(void);
-
-/**
- * The version of the loaded library as a number: MAJOR * 1000000 +
- * MINOR * 1000 + PATCH.
- *
- * May be called from any thread.
- */
-IMGROUP_API uint32_t imgroup_version_number(void);
 
 #ifdef __cplusplus
 }  // extern "C"

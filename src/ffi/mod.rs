@@ -14,11 +14,19 @@ mod guard;
 mod handle;
 mod input;
 
-pub mod call;
-pub mod client;
-pub mod codes;
-pub mod config;
-pub mod error;
-pub mod response;
-pub mod usersig;
+// In the order of the header, which is that of the modules.
 pub mod version;
+
+pub mod codes;
+
+pub mod error;
+
+pub mod config;
+
+pub mod client;
+
+pub mod call;
+
+pub mod response;
+
+pub mod usersig;
