@@ -13,7 +13,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -178,7 +178,7 @@ impl Pacer {
 
 /// The pacers this process has opened, so that clients of one app share them even
 /// where no file is to be had.
-static PACERS: PerProcess<Mutex<HashMap<String, Arc<Pacer>>>> = PerProcess::new();
+static PACERS: PerProcess<Mutex<BTreeMap<String, Arc<Pacer>>>> = PerProcess::new();
 
 /// The pacer of (endpoint, app, command), and why it is not shared if it is not.
 pub(crate) fn pacer(

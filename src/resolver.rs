@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ pub(crate) enum Unresolved {
 
 #[derive(Default)]
 struct Resolver {
-    names: Mutex<HashMap<String, Name>>,
+    names: Mutex<BTreeMap<String, Name>>,
     threads: AtomicUsize,
 }
 
