@@ -143,8 +143,9 @@ mod tests {
     fn replies_are_understood_or_refused() {
         let deep = format!(r#"{{"ErrorCode":0,"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         let nested = format!(r#"{{"ErrorCode":0,"x":{}{}}}"#, "[".repeat(63), "]".repeat(63));
+        type Understood = Option<(i32, Option<u64>)>;
         #[rustfmt::skip]
-        let rows: &[(&str, &[u8], Option<(i32, Option<u64>)>)] = &[
+        let rows: &[(&str, &[u8], Understood)] = &[
             ("success", br#"{"CurrentSequence":7,"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"0","ErrorDisplay":""}"#, Some((0, Some(7)))),
             ("no status", br#"{"ErrorCode":0}"#, Some((0, None))),
             ("white space around", b" \r\n{\"ErrorCode\":0}\n ", Some((0, None))),

@@ -112,9 +112,10 @@ enum Link {
     Static,
 }
 
-fn compile(program: &str, link: Link) -> PathBuf {
+/// Compiles a program of `tests/c` into `folder`, of which each test has its own.
+fn compile(program: &str, link: Link, folder: &str) -> PathBuf {
     let library = library_directory();
-    let binary = scratch("c").join(format!("{program}-{link:?}").to_lowercase());
+    let binary = scratch(folder).join(format!("{program}-{link:?}").to_lowercase());
     let mut command = Command::new("gcc");
     command
         .args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-g", "-Wall", "-Wextra", "-pedantic", "-Werror"])
@@ -160,10 +161,41 @@ fn execute(binary: &Path, valgrind: bool) {
 }
 
 #[test]
+fn the_example_in_the_readme_compiles() {
+    let readme = std::fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
+    let example = readme.split("```c\n").nth(1).unwrap().split("```").next().unwrap();
+    let file = scratch("c").join("readme.c");
+    std::fs::write(&file, example).unwrap();
+    let library = library_directory();
+    run(Command::new("gcc")
+        .args(["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"])
+        .arg(format!("-I{ROOT}/include"))
+        .arg(&file)
+        .arg(format!("-L{}", library.display()))
+        .args(["-limgroup", "-o"])
+        .arg(scratch("c").join("readme")));
+}
+
+#[test]
+fn the_readme_names_every_function_family_of_the_header() {
+    let readme = std::fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
+    let table = readme.split("| function |").nth(1).unwrap().split("\n\n").next().unwrap();
+    for function in declared() {
+        let object = function.split('_').nth(1).unwrap();
+        let last = function.rsplit('_').next().unwrap();
+        let named = table.contains(&function)
+            || table.contains(&format!("imgroup_{object}_…"))
+            || (table.contains(&format!("`imgroup_{object}_"))
+                && (table.contains(last) || function.contains("_set_")));
+        assert!(named, "{function} is missing from the table in README.md");
+    }
+}
+
+#[test]
 fn programs_run_with_the_shared_and_the_static_library() {
     for program in PROGRAMS {
         for link in [Link::Shared, Link::Static] {
-            execute(&compile(program, link), false);
+            execute(&compile(program, link, "plain"), false);
         }
     }
 }
@@ -175,6 +207,6 @@ fn programs_run_under_valgrind_without_an_error_or_a_leak() {
         return;
     }
     for program in PROGRAMS {
-        execute(&compile(program, Link::Shared), true);
+        execute(&compile(program, Link::Shared, "valgrind"), true);
     }
 }

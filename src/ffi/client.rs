@@ -221,7 +221,7 @@ pub unsafe extern "C" fn imgroup_get_lists(
 /// From_Account.
 ///
 /// @param client    the client.
-/// @param command   "v4/<service>/<command>", as "v4/sns/friend_get".
+/// @param command   "v4/SERVICE/COMMAND", as "v4/sns/friend_get".
 /// @param body      a JSON object of up to 1048576 bytes; "{}" for nothing.
 /// @param body_len  its length in bytes.
 /// @param flags     0, or IMGROUP_REQUEST_IDEMPOTENT.
