@@ -1,0 +1,203 @@
+//go:build cgo
+
+package imgroup
+
+// #cgo noescape imgroup_call_new
+// #cgo nocallback imgroup_call_new
+// #cgo noescape imgroup_call_set_timeout_ms
+// #cgo nocallback imgroup_call_set_timeout_ms
+// #cgo noescape imgroup_call_set_ignore_missing
+// #cgo nocallback imgroup_call_set_ignore_missing
+// #cgo noescape imgroup_call_cancel
+// #cgo nocallback imgroup_call_cancel
+// #cgo noescape imgroup_call_free
+// #cgo nocallback imgroup_call_free
+// #include "binding.h"
+import "C"
+
+import (
+	"context"
+	"math/bits"
+	"time"
+)
+
+// CallOption asks something beyond its arguments of one call. Each belongs to one
+// kind of call, and is refused by the others.
+//
+// Since v0.1.0.
+type CallOption func(*callOptions)
+
+type callOptions uint32
+
+const (
+	optionIgnoreMissing callOptions = 1 << iota
+	optionWithMembers
+	optionIdempotent
+)
+
+var optionNames = [...]string{"IgnoreMissing", "WithMembers", "Idempotent"}
+
+// IgnoreMissing lets [Client.DeleteLists] succeed when a list does not exist. The
+// service may refuse the whole request for one missing list; the library then
+// reads the account's lists and deletes those that are left, which costs up to
+// two requests more. Without this option a missing list may fail the call, as the
+// service decides.
+//
+// Since v0.1.0.
+func IgnoreMissing() CallOption { return func(o *callOptions) { *o |= optionIgnoreMissing } }
+
+// WithMembers lets [Client.GetLists] read who is in the lists, and not only how many.
+//
+// Since v0.1.0.
+func WithMembers() CallOption { return func(o *callOptions) { *o |= optionWithMembers } }
+
+// Idempotent tells [Client.Request] that the command does no harm when it is
+// applied twice, so that it may be repeated when its outcome is open.
+//
+// Since v0.1.0.
+func Idempotent() CallOption { return func(o *callOptions) { *o |= optionIdempotent } }
+
+// call is what goes through C for one call.
+type call struct {
+	options  callOptions
+	control  *C.imgroup_call
+	response *C.imgroup_response
+	failure  *C.imgroup_error
+}
+
+// timeoutMax is the longest timeout that the library takes.
+const timeoutMax = 10 * time.Minute
+
+// do is the way of every call: its turn, its context, C, and what came back.
+func (c *Client) do(
+	ctx context.Context, name string, allowed callOptions, options []CallOption, run func(*call) C.int32_t,
+) (*Response, error) {
+	var call call
+	for _, option := range options {
+		option(&call.options)
+	}
+	if strange := call.options &^ allowed; strange != 0 {
+		return nil, newError(CodeInvalidArgument, "options: %s takes no %s", name,
+			optionNames[bits.TrailingZeros32(uint32(strange))])
+	}
+	if err := c.enter(ctx, name); err != nil {
+		return nil, err
+	}
+	defer c.leave()
+
+	var finish func()
+	if call.options&optionIgnoreMissing != 0 || ctx.Done() != nil {
+		var err error
+		if finish, err = call.prepare(ctx); err != nil {
+			return nil, err
+		}
+	}
+	shake()
+	code := run(&call)
+	shake()
+	if finish != nil {
+		finish()
+	}
+	if text := c.panicked.Swap(nil); text != nil {
+		C.imgroup_response_free(call.response)
+		C.imgroup_error_free(call.failure)
+		panic(*text)
+	}
+	if code != C.IMGROUP_OK {
+		err := takeError(code, call.failure)
+		if (err.Class == ClassDeadline || err.Code == CodeCancelled) && ctx.Err() != nil {
+			err.cause = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	return takeResponse(call.response), nil
+}
+
+// enter waits for one of the threads that the client may hold.
+func (c *Client) enter(ctx context.Context, name string) error {
+	if ctx.Err() != nil {
+		return contextError(ctx, name)
+	}
+	if c.slots == nil {
+		return closedError(name)
+	}
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return contextError(ctx, name)
+		case <-c.closing:
+			return closedError(name)
+		}
+	}
+	c.mu.RLock()
+	if c.pointer == nil {
+		c.leave()
+		return closedError(name)
+	}
+	return nil
+}
+
+func (c *Client) leave() {
+	c.mu.RUnlock()
+	<-c.slots
+}
+
+// prepare makes the control by which the context ends the call. What it gives is
+// to be called when C has returned.
+func (call *call) prepare(ctx context.Context) (finish func(), err error) {
+	var failure *C.imgroup_error
+	if code := C.imgroup_call_new(&call.control, &failure); code != C.IMGROUP_OK {
+		return nil, takeError(code, failure)
+	}
+	control := call.control
+	if call.options&optionIgnoreMissing != 0 {
+		if code := C.imgroup_call_set_ignore_missing(control, 1, &failure); code != C.IMGROUP_OK {
+			C.imgroup_call_free(control)
+			return nil, takeError(code, failure)
+		}
+	}
+	deadline, timed := ctx.Deadline()
+	if timed {
+		left := min(max(time.Until(deadline), time.Millisecond), timeoutMax)
+		if code := C.imgroup_call_set_timeout_ms(control, milliseconds(left), &failure); code != C.IMGROUP_OK {
+			C.imgroup_call_free(control)
+			return nil, takeError(code, failure)
+		}
+	}
+	if ctx.Done() == nil {
+		return func() { C.imgroup_call_free(control) }, nil
+	}
+	cancelled := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(cancelled)
+		// The library watches the deadline itself, and then says so.
+		if !timed || ctx.Err() != context.DeadlineExceeded {
+			C.imgroup_call_cancel(control)
+		}
+	})
+	return func() {
+		if !stop() {
+			<-cancelled
+		}
+		C.imgroup_call_free(control)
+	}, nil
+}
+
+// contextError is the error of a call that its context ended before it began.
+func contextError(ctx context.Context, name string) *Error {
+	code, what := CodeCancelled, "was cancelled"
+	if ctx.Err() == context.DeadlineExceeded {
+		code, what = CodeDeadline, "had no time left"
+	}
+	err := newError(code, "%s: the context %s before anything was sent", name, what)
+	err.Retryable = code == CodeDeadline
+	err.cause = context.Cause(ctx)
+	return err
+}
+
+func closedError(name string) *Error {
+	return newError(CodeShutdown, "%s: the client is closed", name)
+}

@@ -1,0 +1,5 @@
+//go:build cgo && !imgroup_debug
+
+package imgroup
+
+func shake() {}

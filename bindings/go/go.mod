@@ -1,0 +1,3 @@
+module github.com/libimgroup/libimgroup/bindings/go
+
+go 1.24
