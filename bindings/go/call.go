@@ -21,21 +21,33 @@ import (
 	"time"
 )
 
-// CallOption asks something beyond its arguments of one call. Each belongs to one
-// kind of call, and is refused by the others.
+// CallOption asks something of one call, beyond its arguments. All but [Timeout]
+// belong to one kind of call, and are refused by the others.
 //
 // Since v0.1.0.
 type CallOption func(*callOptions)
 
-type callOptions uint32
+type callOptions struct {
+	flags   flags
+	timeout time.Duration
+}
+
+type flags uint32
 
 const (
-	optionIgnoreMissing callOptions = 1 << iota
-	optionWithMembers
-	optionIdempotent
+	ignoreMissing flags = 1 << iota
+	withMembers
+	idempotent
 )
 
-var optionNames = [...]string{"IgnoreMissing", "WithMembers", "Idempotent"}
+var flagNames = [...]string{"IgnoreMissing", "WithMembers", "Idempotent"}
+
+// Timeout sets how long the call may take, all attempts, pauses and waits included:
+// 1 ms to 10 min, 0 for the client's own (see [WithTimeout]). An earlier deadline
+// of its context wins.
+//
+// Since v0.1.0.
+func Timeout(timeout time.Duration) CallOption { return func(o *callOptions) { o.timeout = timeout } }
 
 // IgnoreMissing lets [Client.DeleteLists] succeed when a list does not exist. The
 // service may refuse the whole request for one missing list; the library then
@@ -44,18 +56,18 @@ var optionNames = [...]string{"IgnoreMissing", "WithMembers", "Idempotent"}
 // service decides.
 //
 // Since v0.1.0.
-func IgnoreMissing() CallOption { return func(o *callOptions) { *o |= optionIgnoreMissing } }
+func IgnoreMissing() CallOption { return func(o *callOptions) { o.flags |= ignoreMissing } }
 
 // WithMembers lets [Client.GetLists] read who is in the lists, and not only how many.
 //
 // Since v0.1.0.
-func WithMembers() CallOption { return func(o *callOptions) { *o |= optionWithMembers } }
+func WithMembers() CallOption { return func(o *callOptions) { o.flags |= withMembers } }
 
 // Idempotent tells [Client.Request] that the command does no harm when it is
 // applied twice, so that it may be repeated when its outcome is open.
 //
 // Since v0.1.0.
-func Idempotent() CallOption { return func(o *callOptions) { *o |= optionIdempotent } }
+func Idempotent() CallOption { return func(o *callOptions) { o.flags |= idempotent } }
 
 // call is what goes through C for one call.
 type call struct {
@@ -70,15 +82,15 @@ const timeoutMax = 10 * time.Minute
 
 // do is the way of every call: its turn, its context, C, and what came back.
 func (c *Client) do(
-	ctx context.Context, name string, allowed callOptions, options []CallOption, run func(*call) C.int32_t,
+	ctx context.Context, name string, allowed flags, options []CallOption, run func(*call) C.int32_t,
 ) (*Response, error) {
 	var call call
 	for _, option := range options {
 		option(&call.options)
 	}
-	if strange := call.options &^ allowed; strange != 0 {
+	if strange := call.options.flags &^ allowed; strange != 0 {
 		return nil, newError(CodeInvalidArgument, "options: %s takes no %s", name,
-			optionNames[bits.TrailingZeros32(uint32(strange))])
+			flagNames[bits.TrailingZeros32(uint32(strange))])
 	}
 	if err := c.enter(ctx, name); err != nil {
 		return nil, err
@@ -86,7 +98,7 @@ func (c *Client) do(
 	defer c.leave()
 
 	var finish func()
-	if call.options&optionIgnoreMissing != 0 || ctx.Done() != nil {
+	if ctx.Done() != nil || call.options.timeout != 0 || call.options.flags&ignoreMissing != 0 {
 		var err error
 		if finish, err = call.prepare(ctx); err != nil {
 			return nil, err
@@ -153,19 +165,21 @@ func (call *call) prepare(ctx context.Context) (finish func(), err error) {
 		return nil, takeError(code, failure)
 	}
 	control := call.control
-	if call.options&optionIgnoreMissing != 0 {
-		if code := C.imgroup_call_set_ignore_missing(control, 1, &failure); code != C.IMGROUP_OK {
+	deadline, timed := ctx.Deadline()
+	if timeout := call.options.timeout; timeout != 0 {
+		if code := C.imgroup_call_set_timeout_ms(control, milliseconds(timeout), &failure); code != C.IMGROUP_OK {
 			C.imgroup_call_free(control)
 			return nil, takeError(code, failure)
 		}
 	}
-	deadline, timed := ctx.Deadline()
 	if timed {
 		left := min(max(time.Until(deadline), time.Millisecond), timeoutMax)
-		if code := C.imgroup_call_set_timeout_ms(control, milliseconds(left), &failure); code != C.IMGROUP_OK {
-			C.imgroup_call_free(control)
-			return nil, takeError(code, failure)
+		if timeout := call.options.timeout; timeout == 0 || left < timeout {
+			C.imgroup_call_set_timeout_ms(control, milliseconds(left), nil)
 		}
+	}
+	if call.options.flags&ignoreMissing != 0 {
+		C.imgroup_call_set_ignore_missing(control, 1, nil)
 	}
 	if ctx.Done() == nil {
 		return func() { C.imgroup_call_free(control) }, nil

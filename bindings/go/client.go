@@ -150,7 +150,7 @@ func (c *Client) DeleteLists(ctx context.Context, account string, names []string
 		return nil, err
 	}
 	defer arena.free()
-	return c.do(ctx, "DeleteLists", optionIgnoreMissing, options, func(call *call) C.int32_t {
+	return c.do(ctx, "DeleteLists", ignoreMissing, options, func(call *call) C.int32_t {
 		return C.imgroup_delete_lists(c.pointer, arena.text(0), arena.texts(1), C.size_t(len(names)),
 			call.control, &call.response, &call.failure)
 	})
@@ -197,9 +197,9 @@ func (c *Client) GetLists(ctx context.Context, account string, names []string, o
 		return nil, err
 	}
 	defer arena.free()
-	return c.do(ctx, "GetLists", optionWithMembers, options, func(call *call) C.int32_t {
+	return c.do(ctx, "GetLists", withMembers, options, func(call *call) C.int32_t {
 		return C.imgroup_get_lists(c.pointer, arena.text(0), arena.texts(1), C.size_t(len(names)),
-			C.int32_t(call.options&optionWithMembers), call.control, &call.response, &call.failure)
+			C.int32_t(call.options.flags&withMembers), call.control, &call.response, &call.failure)
 	})
 }
 
@@ -241,9 +241,9 @@ func (c *Client) Request(ctx context.Context, command string, body any, options 
 		return nil, err
 	}
 	defer arena.free()
-	return c.do(ctx, "Request", optionIdempotent, options, func(call *call) C.int32_t {
+	return c.do(ctx, "Request", idempotent, options, func(call *call) C.int32_t {
 		var flags C.uint32_t
-		if call.options&optionIdempotent != 0 {
+		if call.options.flags&idempotent != 0 {
 			flags = C.IMGROUP_REQUEST_IDEMPOTENT
 		}
 		return C.imgroup_request(c.pointer, arena.text(0), (*C.char)(unsafe.Pointer(unsafe.SliceData(bytes))),

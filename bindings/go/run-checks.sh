@@ -1,0 +1,18 @@
+#!/bin/sh
+# The linters of the Go package. Takes the same environment as run-tests.sh, and
+# wants run-tests.sh to have laid out target/go-prefix if IMGROUP_PREFIX is not set.
+set -eu
+cd "$(dirname "$0")"
+root=$(cd ../.. && pwd)
+GO=${GO:-go}
+library=$(find "${IMGROUP_PREFIX:-$root/target/go-prefix}" -name 'libimgroup.so' | head -n 1)
+[ -n "$library" ] || { echo "run-checks.sh: run run-tests.sh first, or set IMGROUP_PREFIX" >&2; exit 1; }
+export PKG_CONFIG_PATH="$(dirname "$library")/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
+
+unformatted=$(gofmt -l . "$root/examples/go")
+[ -z "$unformatted" ] || { echo "not formatted: $unformatted" >&2; exit 1; }
+for directory in . "$root/examples/go"; do
+  (cd "$directory" && $GO run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...)
+  (cd "$directory" && $GO run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -tags imgroup_debug ./...)
+done
+echo ok
