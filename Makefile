@@ -30,16 +30,16 @@ $(LIBRARY): $(SOURCES) | tools-build
 	@ln -sf libimgroup.so $(RELEASE)/libimgroup.so.$(ABI)
 	@touch $@
 
+# Its own folder keeps cargo from putting another libimgroup.so in place of ours.
 $(ARCHIVE): $(SOURCES) | tools-build
-	$(CARGO) rustc --locked --release --lib --crate-type staticlib
-	@touch $@
+	$(CARGO) rustc --locked --release --lib --crate-type staticlib --target-dir target/plain
+	@mkdir -p $(RELEASE) && cp target/plain/release/libimgroup.a $@
 
 command: $(COMMAND) ## the imgroup command, with the emulator in it
 
-# --bin alone would also link the library anew, without optimisation.
-$(COMMAND): $(SOURCES) | $(LIBRARY) $(ARCHIVE)
-	$(CARGO) build --locked --release --features cli --bin imgroup --target-dir target/command
-	@cp target/command/release/imgroup $@
+$(COMMAND): $(SOURCES) | tools-build
+	$(CARGO) build --locked --release --features cli --bin imgroup --target-dir target/plain
+	@mkdir -p $(RELEASE) && cp target/plain/release/imgroup $@
 
 header: ## write include/imgroup.h anew from src/ffi
 	$(CARGO) build --features header
