@@ -336,8 +336,9 @@ extern "C" {
 IMGROUP_API const char *imgroup_version(void);
 
 /**
- * The version of the loaded library as a number: MAJOR * 1000000 +
- * MINOR * 1000 + PATCH.
+ * The version of the loaded library as a number, to compare.
+ *
+ * @return MAJOR * 1000000 + MINOR * 1000 + PATCH.
  *
  * May be called from any thread.
  */
@@ -356,9 +357,10 @@ IMGROUP_API uint32_t imgroup_version_number(void);
 IMGROUP_API const char *imgroup_code_name(int32_t code);
 
 /**
- * The class a code belongs to, one of enum imgroup_class; 0 for IMGROUP_OK.
+ * The class a code belongs to.
  *
  * @param code  whatever a function returned.
+ * @return one of enum imgroup_class; 0 for IMGROUP_OK.
  *
  * May be called from any thread.
  */
@@ -1067,6 +1069,7 @@ int32_t imgroup_response_has_sequence(const imgroup_response *response);
  * How many requests the call took.
  *
  * @param response  a response, or NULL.
+ * @return their number, 1 if all went well at once; 0 for NULL.
  */
 IMGROUP_API
 uint32_t imgroup_response_attempts(const imgroup_response *response);
@@ -1095,6 +1098,7 @@ const char *imgroup_response_body(const imgroup_response *response,
  * After imgroup_get_lists: how many lists came back.
  *
  * @param response  a response, or NULL.
+ * @return their number; 0 after other calls, or for NULL.
  */
 IMGROUP_API
 size_t imgroup_response_list_count(const imgroup_response *response);
@@ -1115,16 +1119,18 @@ const char *imgroup_response_list_name(const imgroup_response *response,
  *
  * @param response  a response, or NULL.
  * @param index     from 0.
+ * @return their number; 0 if there is no such list.
  */
 IMGROUP_API
 uint64_t imgroup_response_list_friend_count(const imgroup_response *response,
                                             size_t index);
 
 /**
- * How many members of a list came back; 0 if they were not asked for.
+ * How many members of a list came back.
  *
  * @param response  a response, or NULL.
  * @param index     from 0.
+ * @return their number; 0 if they were not asked for, or there is no such list.
  */
 IMGROUP_API
 size_t imgroup_response_member_count(const imgroup_response *response,
@@ -1148,6 +1154,7 @@ const char *imgroup_response_member(const imgroup_response *response,
  * answered.
  *
  * @param response  a response, or NULL.
+ * @return their number; 0 after other calls, or for NULL.
  */
 IMGROUP_API
 size_t imgroup_response_result_count(const imgroup_response *response);
@@ -1164,11 +1171,13 @@ const char *imgroup_response_result_account(const imgroup_response *response,
                                             size_t index);
 
 /**
- * What became of a friend: 0, or the service's code for this friend alone. The
- * lists were created all the same.
+ * What became of a friend that imgroup_add_lists was to put into the lists. They
+ * were created all the same.
  *
  * @param response  a response, or NULL.
  * @param index     from 0.
+ * @return IMGROUP_OK, or the service's code for this friend alone, which
+ *         imgroup_code_name knows; 0 also if there is no such result.
  */
 IMGROUP_API
 int32_t imgroup_response_result_code(const imgroup_response *response,

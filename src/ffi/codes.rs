@@ -113,9 +113,10 @@ pub extern "C" fn imgroup_code_name(code: i32) -> *const c_char {
     })
 }
 
-/// The class a code belongs to, one of enum imgroup_class; 0 for IMGROUP_OK.
+/// The class a code belongs to.
 ///
 /// @param code  whatever a function returned.
+/// @return one of enum imgroup_class; 0 for IMGROUP_OK.
 ///
 /// May be called from any thread.
 #[unsafe(no_mangle)]

@@ -81,6 +81,7 @@ pub unsafe extern "C" fn imgroup_response_has_sequence(response: *const imgroup_
 /// How many requests the call took.
 ///
 /// @param response  a response, or NULL.
+/// @return their number, 1 if all went well at once; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_attempts(response: *const imgroup_response) -> u32 {
     get(response, 0, |texts| Some(texts.response.attempts))
@@ -115,6 +116,7 @@ pub unsafe extern "C" fn imgroup_response_body(
 /// After imgroup_get_lists: how many lists came back.
 ///
 /// @param response  a response, or NULL.
+/// @return their number; 0 after other calls, or for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_list_count(response: *const imgroup_response) -> usize {
     get(response, 0, |texts| Some(texts.lists.len()))
@@ -137,6 +139,7 @@ pub unsafe extern "C" fn imgroup_response_list_name(
 ///
 /// @param response  a response, or NULL.
 /// @param index     from 0.
+/// @return their number; 0 if there is no such list.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_list_friend_count(
     response: *const imgroup_response,
@@ -145,10 +148,11 @@ pub unsafe extern "C" fn imgroup_response_list_friend_count(
     get(response, 0, |texts| texts.response.lists.get(index).map(|list| list.friend_count))
 }
 
-/// How many members of a list came back; 0 if they were not asked for.
+/// How many members of a list came back.
 ///
 /// @param response  a response, or NULL.
 /// @param index     from 0.
+/// @return their number; 0 if they were not asked for, or there is no such list.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_member_count(
     response: *const imgroup_response,
@@ -178,6 +182,7 @@ pub unsafe extern "C" fn imgroup_response_member(
 /// answered.
 ///
 /// @param response  a response, or NULL.
+/// @return their number; 0 after other calls, or for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_result_count(response: *const imgroup_response) -> usize {
     get(response, 0, |texts| Some(texts.friends.len()))
@@ -198,11 +203,13 @@ pub unsafe extern "C" fn imgroup_response_result_account(
     })
 }
 
-/// What became of a friend: 0, or the service's code for this friend alone. The
-/// lists were created all the same.
+/// What became of a friend that imgroup_add_lists was to put into the lists. They
+/// were created all the same.
 ///
 /// @param response  a response, or NULL.
 /// @param index     from 0.
+/// @return IMGROUP_OK, or the service's code for this friend alone, which
+///         imgroup_code_name knows; 0 also if there is no such result.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_result_code(
     response: *const imgroup_response,

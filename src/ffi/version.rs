@@ -14,8 +14,9 @@ pub extern "C" fn imgroup_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// The version of the loaded library as a number: MAJOR * 1000000 +
-/// MINOR * 1000 + PATCH.
+/// The version of the loaded library as a number, to compare.
+///
+/// @return MAJOR * 1000000 + MINOR * 1000 + PATCH.
 ///
 /// May be called from any thread.
 #[unsafe(no_mangle)]
