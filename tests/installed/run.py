@@ -353,6 +353,15 @@ def two_rust_archives_in_one_program():
         same(run(work / order), "-1 IMGROUP_E_INVALID_ARGUMENT 7\n", f"output with it {order}")
 
 
+@test
+def cargo_c_finds_its_table():
+    capi = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["metadata"]["capi"]
+    for asset in capi["install"]["include"]["asset"]:
+        check((ROOT / asset["from"]).exists(), f"{asset['from']} is not there")
+    same(capi["header"]["generation"], False, "the header is generated anew")
+    same(capi["pkg_config"]["filename"], "imgroup", "name of the .pc file")
+
+
 # ---------------------------------------------------------------- the manual
 
 
