@@ -74,6 +74,11 @@ impl Client {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn with_transport(config: &Config, transport: Arc<dyn Transport>) -> Client {
+        Client { transport: Some(transport), ..Client::new(config).expect("a test's configuration") }
+    }
+
     fn inner(&self) -> &Arc<Inner> {
         self.inner.get(|| {
             let stats = Arc::<Stats>::default();

@@ -101,31 +101,40 @@ pub struct Code {
     pub advice: &'static str,
 }
 
-/// Success.
-pub const OK: i32 = 0;
-/// Local codes, in the order of the table in the design of the C ABI.
-pub const INVALID_ARGUMENT: i32 = -1;
-pub const INVALID_UTF8: i32 = -2;
-pub const HANDLE: i32 = -3;
-pub const CONFIG: i32 = -4;
-pub const DNS: i32 = -10;
-pub const CONNECT: i32 = -11;
-pub const TLS: i32 = -12;
-pub const IO: i32 = -13;
-pub const HTTP_STATUS: i32 = -14;
-pub const BAD_REPLY: i32 = -15;
-pub const DEADLINE: i32 = -20;
-pub const CANCELLED: i32 = -21;
-pub const SHUTDOWN: i32 = -22;
-pub const QUOTA: i32 = -23;
-pub const RESOURCE: i32 = -30;
-pub const PANIC: i32 = -31;
-pub const JOB_MISMATCH: i32 = -40;
-pub const JOB_BUSY: i32 = -41;
-pub const JOB_CORRUPT: i32 = -42;
-pub const JOB_STOPPED: i32 = -43;
+macro_rules! local_codes {
+    ($($name:ident = $number:literal,)*) => {
+        $(
+            #[doc = concat!("See the row of `", stringify!($name), "` in [`CODES`].")]
+            pub const $name: i32 = $number;
+        )*
+    };
+}
 
-/// Server codes that the core itself has to know by number.
+local_codes! {
+    OK = 0,
+    INVALID_ARGUMENT = -1,
+    INVALID_UTF8 = -2,
+    HANDLE = -3,
+    CONFIG = -4,
+    DNS = -10,
+    CONNECT = -11,
+    TLS = -12,
+    IO = -13,
+    HTTP_STATUS = -14,
+    BAD_REPLY = -15,
+    DEADLINE = -20,
+    CANCELLED = -21,
+    SHUTDOWN = -22,
+    QUOTA = -23,
+    RESOURCE = -30,
+    PANIC = -31,
+    JOB_MISMATCH = -40,
+    JOB_BUSY = -41,
+    JOB_CORRUPT = -42,
+    JOB_STOPPED = -43,
+}
+
+/// A parameter is wrong, or something is already there or not there.
 pub const INVALID_PARAMETERS: i32 = 30001;
 /// The list to delete does not exist; documented until 2018.
 pub const LIST_NOT_FOUND: i32 = 32309;

@@ -1,4 +1,28 @@
-//! libimgroup: friend lists of Tencent Cloud Chat (IM).
+//! libimgroup: friend lists of Tencent Cloud Chat (IM) from a server.
+//!
+//! This is the core under the C ABI in `include/imgroup.h`; C, C++, Python and Go
+//! programs use that. The Rust interface serves the command, the emulator's tests
+//! and the bindings' tests, and promises nothing between versions.
+//!
+//! # A map
+//!
+//! | what | where |
+//! |---|---|
+//! | the calls | [`client`]; deletes and their merging in `delete`, `queue` |
+//! | one request, from the pace to the verdict | `attempt`, `verdict`, `retry` |
+//! | what a request says and a reply means | [`lists`], `envelope`, [`codes`] |
+//! | the ticket | [`usersig`], `credentials` |
+//! | the pace | `pace` |
+//! | the wire | `transport` (the fast path), `connection`, `dial`, `resolver`, `tls`, `hosts` |
+//! | deadlines, cancellation | [`call`] |
+//! | settings, errors, counters | [`config`], [`error`], `stats` |
+//! | fork | `per_process`, `sys` |
+//! | the C ABI | [`ffi`] |
+//!
+//! Arrows point one way: the command, the emulator and `ffi` use the core, and the
+//! core knows none of them. `unsafe` stands in `ffi` and `sys` alone.
+
+#![warn(missing_docs)]
 
 mod attempt;
 pub mod call;
@@ -19,6 +43,8 @@ mod per_process;
 mod queue;
 mod resolver;
 mod retry;
+#[cfg(test)]
+mod scripted;
 mod stats;
 mod sys;
 mod tls;

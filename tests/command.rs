@@ -87,8 +87,7 @@ fn exit_codes_tell_failures_apart() {
         if *code == 5 {
             emulator.control("POST", "/_emulator/faults", Some(&hang_up)).unwrap();
         }
-        let output =
-            imgroup(&emulator).args(words(line)).envs(environment.iter().copied()).output().unwrap();
+        let output = imgroup(&emulator).args(words(line)).envs(environment.iter().copied()).output().unwrap();
         assert_eq!(status(&output), *code, "{situation}: {output:?}");
         assert!(text(&output.stderr).contains(message), "{situation}: {output:?}");
         assert!(output.stdout.is_empty(), "{situation}: {output:?}");
@@ -101,7 +100,10 @@ fn json_errors_go_to_standard_output() {
     let output = imgroup(&emulator).args(words("delete --json nobody Family")).output().unwrap();
     assert_eq!(status(&output), 1);
     let error = serde_json::from_slice::<Value>(&output.stdout).unwrap()["error"].take();
-    assert_eq!((&error["code"], &error["class"], &error["outcome"]), (&json!(30003), &json!("not_found"), &json!("REJECTED")));
+    assert_eq!(
+        (&error["code"], &error["class"], &error["outcome"]),
+        (&json!(30003), &json!("not_found"), &json!("REJECTED"))
+    );
 }
 
 #[test]
