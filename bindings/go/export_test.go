@@ -31,3 +31,12 @@ func ArenaTexts(single string, list []string) ([]string, error) {
 	}
 	return back, nil
 }
+
+// FillArena does what a call does with its texts.
+func FillArena(single string, list []string) {
+	arena, err := newArena(text("single", single), texts("list", list))
+	if err != nil {
+		panic(err)
+	}
+	arena.free()
+}

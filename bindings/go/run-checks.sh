@@ -1,13 +1,20 @@
 #!/bin/sh
-# The linters of the Go package. Takes the same environment as run-tests.sh, and
-# wants run-tests.sh to have laid out target/go-prefix if IMGROUP_PREFIX is not set.
+# The linters of the Go package, and its tests with the address sanitizer, which
+# since Go 1.26 finds leaked C memory too. Takes the same environment as
+# run-tests.sh, and wants that to have laid out target/go-prefix if IMGROUP_PREFIX
+# is not set.
 set -eu
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 GO=${GO:-go}
 library=$(find "${IMGROUP_PREFIX:-$root/target/go-prefix}" -name 'libimgroup.so' | head -n 1)
 [ -n "$library" ] || { echo "run-checks.sh: run run-tests.sh first, or set IMGROUP_PREFIX" >&2; exit 1; }
-export PKG_CONFIG_PATH="$(dirname "$library")/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
+libdir=$(dirname "$library")
+export PKG_CONFIG_PATH="$libdir/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
+export LD_LIBRARY_PATH="$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+for command in "${IMGROUP_COMMAND-}" "$root/target/release/imgroup" "$root/target/debug/imgroup"; do
+  if [ -x "$command" ]; then export IMGROUP_COMMAND="$command"; break; fi
+done
 
 unformatted=$(gofmt -l . "$root/examples/go")
 [ -z "$unformatted" ] || { echo "not formatted: $unformatted" >&2; exit 1; }
@@ -15,4 +22,5 @@ for directory in . "$root/examples/go"; do
   (cd "$directory" && $GO run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...)
   (cd "$directory" && $GO run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -tags imgroup_debug ./...)
 done
+$GO test -asan -count=1 ./...
 echo ok

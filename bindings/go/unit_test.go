@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -329,4 +330,35 @@ func sameTicket(a, b string) bool {
 		return fmt.Sprint(content)
 	}
 	return unpack(a) == unpack(b)
+}
+
+// What the README says exists.
+func TestTheReadmeNamesWhatThereIs(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := regexp.MustCompile(`(?m)^(?:func (?:\([^)]*\) )?|type |const |var |\t)([A-Z]\w*)`)
+	for prefix, pattern := range map[string]string{"imgroup": "*.go", "imgrouptest": "imgrouptest/*.go"} {
+		names := make(map[string]bool)
+		files, _ := filepath.Glob(pattern)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, match := range declared.FindAllStringSubmatch(string(text), -1) {
+				names[match[1]] = true
+			}
+		}
+		used := regexp.MustCompile(`\b`+prefix+`\.([A-Z]\w*)`).FindAllStringSubmatch(string(readme), -1)
+		if len(used) < 3 {
+			t.Errorf("only %d names of %s were found", len(used), prefix)
+		}
+		for _, match := range used {
+			if !names[match[1]] {
+				t.Errorf("there is no %s", match[0])
+			}
+		}
+	}
 }
