@@ -5,8 +5,6 @@ RELEASE := target/release
 LIBRARY := $(RELEASE)/libimgroup.so
 ARCHIVE := $(RELEASE)/libimgroup.a
 COMMAND := $(RELEASE)/imgroup
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-ABI := $(shell echo $(VERSION) | sed 's/^\(0\.[0-9]*\)\..*/\1/; t; s/\..*//')
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -type f)
 NEED := packaging/need.sh
 
@@ -27,7 +25,7 @@ lib: $(LIBRARY) $(ARCHIVE) ## what is shipped: libimgroup.so and libimgroup.a in
 # archive it would keep two Rust archives from being linked into one program.
 $(LIBRARY): $(SOURCES) | tools-build
 	CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_STRIP=symbols $(CARGO) rustc --locked --release --lib --crate-type cdylib
-	@ln -sf libimgroup.so $(RELEASE)/libimgroup.so.$(ABI)
+	@ln -sf libimgroup.so $(RELEASE)/libimgroup.so.$(IMGROUP_ABI)
 	@touch $@
 
 # Its own folder keeps cargo from putting another libimgroup.so in place of ours.
@@ -44,29 +42,68 @@ $(COMMAND): $(SOURCES) | tools-build
 header: ## write include/imgroup.h anew from src/ffi
 	$(CARGO) build --features header
 
-.PHONY: test-rust test-c
-test: tools-test lib command test-rust ## all functional suites
+# ---- tests
 
-test-rust:
+# Everything that has a summary of its own; each can be run alone.
+SUITES := test-rust test-installed test-python test-go
+.PHONY: $(SUITES)
+
+test: $(SUITES) ## all functional suites
+
+test-rust: tools-test lib command ## core, emulator, command, C ABI
 	$(CARGO) test --locked --features cli
 
-check: tools-check lib command ## linters, and what takes longer
+test-installed: tools-test installed-tests ## C and C++ programs against an installed tree
+
+test-python: tools-python lib command ## the Python package
+	IMGROUP_BUILD_LIB='$(abspath $(LIBRARY))' IMGROUP_COMMAND='$(abspath $(COMMAND))' bindings/python/run-tests.sh
+
+test-go: tools-go lib command ## the Go package
+	IMGROUP_COMMAND='$(abspath $(COMMAND))' bindings/go/run-tests.sh
+
+# What takes longer than a functional test, or looks at the code itself.
+CHECKS := check-style check-valgrind check-foreign check-go check-deb
+.PHONY: $(CHECKS)
+
+check: $(CHECKS) ## linters, and what takes longer
+
+check-style:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --features cli -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --features cli
-	IMGROUP_VALGRIND=1 $(CARGO) test --locked --features cli --test c_abi
+
+check-valgrind: tools-check lib
+	IMGROUP_VALGRIND=1 $(CARGO) test --locked --features cli --test c_abi valgrind
+
+check-foreign: tools-check command
 	tests/foreign/run.sh $(COMMAND)
 
-.PHONY: tools-build tools-test tools-check
+check-go: tools-go lib
+	bindings/go/run-checks.sh
+
+check-deb: tools-check
+	$(MAKE) deb
+	$(MAKE) installed-tests INSTALLED_TESTS=deb
+
+# ---- tools
+
+.PHONY: tools-build tools-test tools-python tools-go tools-check
 tools-build:
 	@$(NEED) cargo=cargo cc=gcc
 
 tools-test: tools-build
-	@$(NEED) g++=g++ clang=clang nm=binutils
+	@$(NEED) g++=g++ clang=clang nm=binutils cmake=cmake pkg-config=pkg-config python3=python3 man=man-db strace=strace gdb=gdb
+
+tools-python: tools-build
+	@$(NEED) python3=python3 pip3=python3-pip
+
+tools-go: tools-build
+	@$(NEED) go=go pkg-config=pkg-config
 
 tools-check: tools-test
-	@$(NEED) valgrind=valgrind npm=npm python3=python3-venv
+	@$(NEED) valgrind=valgrind npm=npm dpkg-buildpackage=dpkg-dev dh=debhelper lintian=lintian mandoc=mandoc
 
 clean: ## remove everything that was built
-	$(CARGO) clean
 	rm -rf target dist
+
+include packaging/install.mk

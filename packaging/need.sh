@@ -16,10 +16,11 @@ for pair; do
 done
 [ -n "$missing" ] || exit 0
 
-if [ "$missing" != "${missing#* cargo}" ]; then
-  echo "cargo is missing: install Rust 1.88 or newer with rustup (https://rustup.rs)" >&2
-  exit 1
-fi
+# What Debian has of these is too old.
+case $missing in
+*" cargo"*) echo "cargo is missing: install Rust 1.88 or newer with rustup (https://rustup.rs)" >&2 && exit 1 ;;
+*" go"*) echo "go is missing: install Go 1.24 or newer (https://go.dev/dl)" >&2 && exit 1 ;;
+esac
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "installing:$missing"
   log=$(mktemp)

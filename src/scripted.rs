@@ -109,9 +109,10 @@ type Expected = Result<(u32, bool), (i32, Outcome, u32)>;
 #[test]
 fn each_script_has_one_right_answer() {
     use Outcome::{NotSent, Rejected, Unknown};
+    /// Situation, call, replies, result, commands sent.
+    type Row<'a> = (&'a str, Call, &'a [Step], Expected, &'a [&'a str]);
     #[rustfmt::skip]
-    let rows: &[(&str, Call, &[Step], Expected, &[&str])] = &[
-        // situation, call, replies, result, commands sent
+    let rows: &[Row<'_>] = &[
         ("success", delete, &[FINE], Ok((1, false)), &["group_delete"]),
         ("a delete whose reply is lost is repeated", delete, &[LOST, FINE], Ok((2, true)), &["group_delete"; 2]),
         ("three times lost", delete, &[LOST, LOST, LOST], Err((codes::IO, Unknown, 3)), &["group_delete"; 3]),

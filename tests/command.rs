@@ -71,8 +71,10 @@ fn calls_print_what_they_did() {
 fn exit_codes_tell_failures_apart() {
     let emulator = emulator();
     let hang_up = json!({"kind": "hang_up", "command": "group_add", "when": "after"});
+    /// Situation, command line, environment, exit code, message.
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], i32, &'a str);
     #[rustfmt::skip]
-    let rows: &[(&str, &str, &[(&str, &str)], i32, &str)] = &[
+    let rows: &[Row<'_>] = &[
         ("the service refuses", "delete nobody Family", &[], 1, "ERR_SVR_FRIENDSHIP_ACCOUNT_NOT_FOUND (30003)"),
         ("no list named", "delete alice", &[], 2, "required"),
         ("an empty account", "delete --json= alice", &[], 2, "--json"),
