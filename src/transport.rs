@@ -574,13 +574,6 @@ impl UreqTransport for Link {
         }
     }
 
-    fn maybe_await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        if self.buffers.can_use_input() && self.buffers.interim <= INTERIM {
-            return Ok(true);
-        }
-        self.await_input(timeout)
-    }
-
     fn is_open(&mut self) -> bool {
         if self.probe {
             return self.connection.is_quiet();
@@ -677,7 +670,8 @@ impl Buffers for LinkBuffers {
     }
 
     fn can_use_input(&self) -> bool {
-        self.end > self.start && self.progress
+        // After too many interim replies ureq shall ask the link, which refuses.
+        self.end > self.start && self.progress && self.interim <= INTERIM
     }
 }
 
