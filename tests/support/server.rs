@@ -111,8 +111,26 @@ impl Server {
         Server::start(act, Some(config))
     }
 
-    pub fn start(act: Act, tls: Option<Arc<ServerConfig>>) -> Server {
+    /// Plain HTTP with windows so small that a long request does not fit in.
+    pub fn narrow(act: Act) -> Server {
+        use std::os::fd::AsRawFd as _;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        sockopt::set_socket_recv_buffer_size(&listener, 4096).unwrap();
+        let segment: libc::c_int = 536;
+        // SAFETY: a plain integer option of a socket that is open.
+        let set = unsafe {
+            let (value, length) = ((&raw const segment).cast(), size_of_val(&segment) as libc::socklen_t);
+            libc::setsockopt(listener.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_MAXSEG, value, length)
+        };
+        assert_eq!(set, 0);
+        Server::on(listener, act, None)
+    }
+
+    pub fn start(act: Act, tls: Option<Arc<ServerConfig>>) -> Server {
+        Server::on(TcpListener::bind("127.0.0.1:0").unwrap(), act, tls)
+    }
+
+    fn on(listener: TcpListener, act: Act, tls: Option<Arc<ServerConfig>>) -> Server {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             act: Mutex::new(act),
