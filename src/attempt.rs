@@ -122,8 +122,8 @@ impl Inner {
     ) -> Result<Success> {
         let mut course = Course::default();
         loop {
-            self.admit(command, running, tally)?;
-            let failed = match self.attempt(command, payload, &mut course, running, tally) {
+            let ticket = self.admit(command, running, tally)?;
+            let failed = match self.attempt(command, payload, &ticket, &mut course, running, tally) {
                 Ok(success) => {
                     self.budget.give_back(course.held);
                     return Ok(success);
@@ -150,16 +150,19 @@ impl Inner {
         }
     }
 
-    /// What has to be true before a request may leave: credentials that are not
-    /// known to be refused, time, and a slot of the quota.
-    fn admit(&self, command: &str, running: &Running, tally: &mut Tally) -> Result<()> {
+    /// What has to be there before a request may leave: credentials that are not
+    /// known to be refused, time, a ticket, and a slot of the quota. The slot comes
+    /// last, as the request shall leave when its time has come and not much later.
+    fn admit(&self, command: &str, running: &Running, tally: &mut Tally) -> Result<Arc<Ticket>> {
         if let Some(error) = self.credentials.fatal() {
             return Err(self.answered_locally(command, error, tally));
         }
         if let Err(stop) = running.remaining() {
             return Err(self.stopped(command, stop, "before the request was sent", tally));
         }
-        self.wait_for_quota(command, running, tally)
+        let ticket = self.credentials.ticket();
+        self.wait_for_quota(command, running, tally)?;
+        Ok(ticket)
     }
 
     /// One attempt, with a `random` of its own.
@@ -167,11 +170,11 @@ impl Inner {
         &self,
         command: &str,
         payload: &mut dyn Payload,
+        ticket: &Arc<Ticket>,
         course: &mut Course,
         running: &Running,
         tally: &mut Tally,
     ) -> Result<Success, Box<Failed>> {
-        let ticket = self.credentials.ticket();
         let random = self.random.next_u32();
         let host = course.host.take().unwrap_or_else(|| self.hosts.choose(Instant::now()));
         let mut target = String::with_capacity(command.len() + ticket.query.len() + 40);
@@ -183,7 +186,7 @@ impl Inner {
         let mut failed = match self.transport.exchange(&request, &within) {
             Ok(reply) => {
                 self.hosts.report(host, true, Instant::now());
-                match Failed::of_reply(&reply, &ticket, &self.config.secret_key) {
+                match Failed::of_reply(&reply, ticket, &self.config.secret_key) {
                     None => {
                         self.log_attempt(command, tally, host, random, "success", "");
                         return Ok(Success { body: reply.body });
@@ -204,7 +207,7 @@ impl Inner {
         tally.outcome = tally.outcome.max(failed.outcome);
         payload.failed(failed.outcome);
         self.log_attempt(command, tally, host, random, codes::name(failed.code), &failed.text);
-        self.learn(command, &failed, &ticket, course);
+        self.learn(command, &failed, ticket, course);
         Err(Box::new(failed))
     }
 

@@ -33,6 +33,10 @@ const SECOND: u64 = 1_000 * MILLISECOND;
 const BACKLOG: u64 = SECOND;
 /// A next slot further away than this was not written by this library.
 const ABSURD: u64 = 600 * SECOND;
+/// A slot that was missed by more is left unused, and another one taken.
+const TOLERANCE: u64 = 20 * MILLISECOND;
+/// How often that happens to one request at most.
+const MISSES: u32 = 3;
 /// The part of the limit that is used.
 const USED_SHARE: f64 = 0.9;
 /// After a complaint: the pace is multiplied by this, but stays above the floor.
@@ -150,6 +154,7 @@ impl Pacer {
         let full_interval = SECOND as f64 / (per_second * USED_SHARE);
         let begin = now_ns();
         let mut now = begin;
+        let mut missed = 0;
         loop {
             let interval =
                 (full_interval * FULL as f64 / allowed(level.load(Ordering::Relaxed), now) as f64) as u64;
@@ -158,7 +163,13 @@ impl Pacer {
                 Slot::At(at) if at <= now => return Ok(Some(Duration::from_nanos(now - begin))),
                 Slot::At(at) => {
                     running.sleep_until(Instant::now() + Duration::from_nanos(at - now))?;
-                    return Ok(Some(Duration::from_nanos(at - begin)));
+                    // On a busy machine the thread may wake up long after its slot.
+                    // Sent then, the request would crowd a later second.
+                    let woken = now_ns();
+                    if woken <= at + TOLERANCE || missed == MISSES {
+                        return Ok(Some(Duration::from_nanos(at - begin)));
+                    }
+                    missed += 1;
                 }
                 Slot::Later(wait) => {
                     running.sleep_until(Instant::now() + Duration::from_nanos(wait.max(MILLISECOND)))?;
