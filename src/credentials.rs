@@ -171,4 +171,33 @@ mod tests {
         credentials.renewing.store(false, Ordering::SeqCst);
         assert!(!Arc::ptr_eq(&first, &credentials.ticket()));
     }
+
+    #[test]
+    fn a_ticket_is_renewed_at_four_fifths_of_its_life_by_one_thread() {
+        let credentials = credentials(1);
+        let begin = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    while begin.elapsed() < Duration::from_millis(1_200) {
+                        credentials.ticket();
+                        std::thread::sleep(Duration::from_micros(200));
+                    }
+                });
+            }
+        });
+        let stats: serde_json::Value = serde_json::from_str(&credentials.stats.to_json()).unwrap();
+        assert_eq!(stats["usersig_signatures"], 2, "one at the start, one after 0.8 s");
+    }
+
+    #[test]
+    fn a_fatal_answer_is_good_for_a_minute() {
+        let credentials = credentials(60);
+        assert!(credentials.fatal().is_none());
+        credentials.set_fatal(&Error::new(70009, "no"));
+        assert_eq!(credentials.fatal().map(|error| error.code()), Some(70009));
+        let past = Instant::now().checked_sub(FATAL_FOR).expect("the machine runs for a minute");
+        lock(&credentials.fatal).as_mut().expect("set above").0 = past;
+        assert!(credentials.fatal().is_none());
+    }
 }

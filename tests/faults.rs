@@ -47,9 +47,9 @@ enum Fault {
     /// On every request of a plain connection that has carried a request already.
     Warm(Act),
     /// On new connections, before TLS.
-    Greet(Arc<dyn Fn(&TcpStream) -> bool + Send + Sync>),
+    Greet(support::server::Greet),
     /// As before, with a TLS server behind it.
-    GreetTls(Arc<dyn Fn(&TcpStream) -> bool + Send + Sync>),
+    GreetTls(support::server::Greet),
     /// On every request of a TLS connection.
     Https(Act),
     /// In the certificate.
@@ -374,8 +374,8 @@ const BAD_OR_IO: (i32, Class) = (-2, Server);
 
 /// Rows that this suite does not play here, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("1-5", "resolver.rs plays them with a getaddrinfo of its own"),
-    ("8-10", "resources.rs plays them in processes of their own"),
+    ("1-5", "hosts.rs plays them with a getaddrinfo of its own"),
+    ("8-10", "hosts.rs and resources.rs play them in processes of their own"),
     ("24", "resources.rs: the TLS server forgets its session tickets"),
     ("89-94", "resources.rs and stops.rs: they need a call that is under way"),
     (

@@ -16,7 +16,7 @@ use imgroup::codes;
 use imgroup::config::LogLevel;
 use imgroup::emulator::{Emulator, Options};
 use imgroup::error::Outcome;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::*;
 
 /// What the service allows in a second, and what the pace makes of it.

@@ -127,7 +127,7 @@ pub fn compile(source: &str, output: &str, arguments: &[&str]) {
 /// The directory in which cargo has put the shared library.
 pub fn library_directory() -> PathBuf {
     let me = std::env::current_exe().unwrap();
-    let directory = me.parent().and_then(std::path::Path::parent).unwrap().to_owned();
+    let directory = me.parent().unwrap().to_owned();
     assert!(directory.join("libimgroup.so").is_file(), "no libimgroup.so in {}", directory.display());
     directory
 }

@@ -33,6 +33,9 @@ pub enum Then {
 /// What the server does with a connection that is about to carry a request.
 pub type Act = Arc<dyn Fn(&mut Peer) -> Then + Send + Sync>;
 
+/// What it does with a new connection, before TLS; false if that was all.
+pub type Greet = Arc<dyn Fn(&TcpStream) -> bool + Send + Sync>;
+
 /// Reads the request, sends these bytes.
 pub fn say(bytes: impl Into<Vec<u8>>, then: Then) -> Act {
     let bytes = bytes.into();
@@ -82,8 +85,7 @@ pub struct Server {
 
 struct Shared {
     act: Mutex<Act>,
-    /// What is done with a new connection before TLS; false if that was all.
-    greet: Mutex<Option<Arc<dyn Fn(&TcpStream) -> bool + Send + Sync>>>,
+    greet: Mutex<Option<Greet>>,
     tls: Mutex<Option<Arc<ServerConfig>>>,
     seen: Mutex<Vec<Seen>>,
     connections: AtomicUsize,
@@ -174,7 +176,7 @@ impl Server {
     }
 
     /// What it does with new connections, before anything else.
-    pub fn greet(&self, greet: Option<Arc<dyn Fn(&TcpStream) -> bool + Send + Sync>>) {
+    pub fn greet(&self, greet: Option<Greet>) {
         *self.shared.greet.lock().unwrap() = greet;
     }
 
