@@ -1,15 +1,15 @@
 #!/bin/sh
 # Installs the package with the library and the command that `make lib command`
 # built, into an environment of its own, and runs pytest and mypy. Arguments go to
-# pytest. Other files: IMGROUP_BUILD_LIB, IMGROUP_BUILD_COMMAND; another
-# environment: IMGROUP_TEST_VENV.
+# pytest. Other files: IMGROUP_BUILD_LIB, IMGROUP_COMMAND; another environment:
+# IMGROUP_TEST_VENV.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 environment=${IMGROUP_TEST_VENV:-$root/target/python-venv}
 IMGROUP_BUILD_LIB=${IMGROUP_BUILD_LIB:-$root/target/release/libimgroup.so}
-IMGROUP_BUILD_COMMAND=${IMGROUP_BUILD_COMMAND:-$root/target/release/imgroup}
+IMGROUP_BUILD_COMMAND=${IMGROUP_BUILD_COMMAND:-${IMGROUP_COMMAND:-$root/target/release/imgroup}}
 export IMGROUP_BUILD_LIB IMGROUP_BUILD_COMMAND
 for file in "$IMGROUP_BUILD_LIB" "$IMGROUP_BUILD_COMMAND"; do
     if [ ! -f "$file" ]; then
@@ -34,4 +34,4 @@ fi
 
 cd "$here"
 "$environment/bin/python" -m pytest -q "$@"
-exec "$environment/bin/python" -m mypy src/imgroup hatch_build.py tests ../../examples/python
+exec "$environment/bin/python" -m mypy src/imgroup hatch_build.py benchmark.py tests ../../examples/python

@@ -18,7 +18,7 @@ import time
 import weakref
 import zlib
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, List, Optional, Tuple, Type
+from typing import Any, Dict, List, Tuple, Type
 
 import pytest
 
@@ -227,7 +227,7 @@ def test_a_call_is_ended(alice: Emulator, how: str, on_main: bool) -> None:
             thread.start()
             thread.join()
         timer.join()
-    assert 0.19 < times[0] - began < 0.7
+    assert 0.19 < times[0] - began < 2
 
 
 def test_a_cancellation_serves_many_calls_and_is_reset(alice: Emulator, imgroup_client: Client) -> None:
@@ -255,7 +255,7 @@ def test_threads_run_side_by_side(alice: Emulator, imgroup_client: Client) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - began < 1.2
+    assert time.monotonic() - began < 1.8
     assert results == [("Family", "Work")] * 8
 
 
@@ -294,7 +294,7 @@ def test_an_exception_in_the_block_ends_calls_of_other_threads(alice: Emulator) 
         time.sleep(0.1)
         raise ZeroDivisionError
     thread.join()
-    assert time.monotonic() - began < 0.5 and errors == [imgroup.Code.SHUTDOWN]
+    assert time.monotonic() - began < 2 and errors == [imgroup.Code.SHUTDOWN]
 
 
 def test_a_forgotten_client_is_freed_with_its_callbacks(alice: Emulator) -> None:
@@ -363,7 +363,7 @@ def test_a_limiter_waits_refuses_and_raises(alice: Emulator) -> None:
         began = time.monotonic()
         for _ in range(3):
             client.get_lists("alice")
-        assert 0.1 <= time.monotonic() - began < 0.5
+        assert 0.1 <= time.monotonic() - began < 2
         with pytest.raises(imgroup.Throttled) as caught:
             client.delete_lists("alice", ["Work"])
         assert caught.value.code == imgroup.Code.QUOTA and caught.value.__cause__ is None

@@ -380,7 +380,7 @@ class _Control:
     __slots__ = ("_lock", "handle")
 
     def __init__(self, timeout: Optional[Seconds], ignore_missing: bool) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.handle: Any = _ffi.Call()
         timeout_ms = None if timeout is None else _milliseconds(timeout, "timeout")
         _check(_lib.imgroup_call_new, _byref(self.handle))
@@ -417,7 +417,8 @@ class Cancellation:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # A signal handler may cancel while its own thread is in here.
+        self._lock = threading.RLock()
         self._controls: List[_Control] = []
         self._cancelled = False
 
@@ -606,7 +607,8 @@ class Client:
         self._handle = handle
         self._pid = os.getpid()
         # Whoever is inside a call is counted, so that none begins during the free.
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may shut down what its own thread is closing.
+        self._lock = threading.RLock()
         self._busy = 0
         self._closed = False
         self._left: Optional[threading.Event] = None
@@ -1035,7 +1037,7 @@ class Client:
 
     def _forked(self) -> None:
         # Other threads of the parent were inside, or held the lock; they are not here.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._busy = 0
         self._left = None
         self._executor = None
