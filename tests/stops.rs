@@ -70,7 +70,7 @@ fn places() -> Vec<Place> {
         }},
         Place { name: "write", outcome: Outcome::NotSent, prepare: |scratch| {
             // It reads nothing, so that the client's buffers fill up.
-            let server = Server::narrow(act(|_| { thread::sleep(Duration::from_secs(1)); Then::Reset }));
+            let server = Server::narrow(act(|_| { thread::sleep(Duration::from_secs(1)); Then::Reset }), None);
             Scene { body: 1_000_000, ..scene(patient(&server.url(), scratch), server) }
         }},
         Place { name: "read", outcome: Outcome::Unknown, prepare: |scratch| {

@@ -113,8 +113,8 @@ impl Server {
         Server::start(act, Some(config))
     }
 
-    /// Plain HTTP with windows so small that a long request does not fit in.
-    pub fn narrow(act: Act) -> Server {
+    /// With windows so small that a long request does not fit in.
+    pub fn narrow(act: Act, tls: Option<Arc<ServerConfig>>) -> Server {
         use std::os::fd::AsRawFd as _;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         sockopt::set_socket_recv_buffer_size(&listener, 4096).unwrap();
@@ -125,7 +125,7 @@ impl Server {
             libc::setsockopt(listener.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_MAXSEG, value, length)
         };
         assert_eq!(set, 0);
-        Server::on(listener, act, None)
+        Server::on(listener, act, tls)
     }
 
     pub fn start(act: Act, tls: Option<Arc<ServerConfig>>) -> Server {
@@ -316,6 +316,18 @@ impl Peer {
                 return None;
             }
         }
+    }
+
+    /// Whether the request that begins to arrive has a body of many bytes.
+    pub fn looks_long(&mut self) -> bool {
+        while find(&self.buffered, b"\r\n\r\n").is_none() {
+            if !self.fill() {
+                return false;
+            }
+        }
+        let head = String::from_utf8_lossy(&self.buffered).to_ascii_lowercase();
+        let length = head.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
+        length.is_some_and(|length| length.trim().len() > 4)
     }
 
     /// Sends; a client that has gone is no matter.
