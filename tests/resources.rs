@@ -268,7 +268,7 @@ fn no_peer_raises_sigpipe() {
                     thread::sleep(Duration::from_millis(500));
                     return Then::Reset;
                 }
-                if turn % 3 > 0 {
+                if !turn.is_multiple_of(3) {
                     peer.request();
                     peer.send(&ok());
                 }
