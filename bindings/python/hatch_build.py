@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 # What the crate is built from, besides src/.
-CRATE_FILES = ["Cargo.toml", "Cargo.lock", "build.rs", "cbindgen.toml", "include/imgroup.h"]
+CRATE_FILES = ["Cargo.lock", "build.rs", "cbindgen.toml", "include/imgroup.h"]
 # As `make lib`.
 LIBRARY_PROFILE = {"CARGO_PROFILE_RELEASE_LTO": "fat", "CARGO_PROFILE_RELEASE_STRIP": "symbols"}
 
@@ -38,6 +40,10 @@ class CustomBuildHook(BuildHookInterface[Any]):
             for name in CRATE_FILES:
                 build_data["force_include"][str(crate / name)] = f"rust/{name}"
             build_data["force_include"][str(crate / "src")] = "rust/src"
+            self.manifest = tempfile.NamedTemporaryFile("w", suffix=".toml")
+            self.manifest.write(without_tests((crate / "Cargo.toml").read_text("utf-8")))
+            self.manifest.flush()
+            build_data["force_include"][self.manifest.name] = "rust/Cargo.toml"
             return
 
         library, command = find_or_build(root)
@@ -58,6 +64,14 @@ class CustomBuildHook(BuildHookInterface[Any]):
                 os.replace(fresh, beside)
             else:
                 build_data["force_include"][str(library)] = "imgroup/libimgroup.so"
+
+
+def without_tests(manifest: str) -> str:
+    """A Cargo.toml that names no target but library and command: cargo wants to see
+    the file of each target, and tests and benchmarks are not in an sdist."""
+    tables = re.split(r"^(?=\[)", manifest, flags=re.MULTILINE)
+    unwanted = ("[[test]]", "[[bench]]", "[[example]]")
+    return "".join(table for table in tables if not table.startswith(unwanted))
 
 
 def crate_directory(root: Path) -> Path:

@@ -35,6 +35,8 @@ HANDLES = {
     "imgroup_error": _ffi.Error,
     "imgroup_response": _ffi.Response,
 }
+# Jobs over many accounts are for the command.
+NOT_WRAPPED = ("imgroup_bulk_", "imgroup_job_")
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +82,11 @@ def test_every_function_is_declared_as_in_the_header(header: c_ast.FileAST) -> N
         for node in header.ext
         if isinstance(node, c_ast.Decl) and isinstance(node.type, c_ast.FuncDecl)
     }
-    # What a later header adds is not this package's to know, except to be told of it here.
-    assert set(declared) == set(_ffi.FUNCTIONS)
-    for name, expected in declared.items():
-        assert _ffi.FUNCTIONS[name] == expected, name
+    missing = {name for name in declared.keys() - _ffi.FUNCTIONS.keys() if not name.startswith(NOT_WRAPPED)}
+    assert not missing, "functions of the header that this package does not know"
+    for name, found in _ffi.FUNCTIONS.items():
+        expected = declared[name]
+        assert found == expected, name
         function: Any = getattr(_ffi.lib, name)
         assert (function.restype, list(function.argtypes)) == expected, name
 
