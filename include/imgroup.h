@@ -260,8 +260,8 @@ typedef enum {
 } imgroup_log_level;
 
 /**
- * What one call asks for beyond its arguments: its own deadline, and the means
- * to cancel it. Optional: every call takes NULL for the defaults. May be used for
+ * What one call asks for beyond its arguments: its own deadline, and the means to
+ * cancel it. Optional: every call takes NULL for the defaults. May be used for
  * any number of calls, one after the other. One thread at a time, but for
  * imgroup_call_cancel.
  */
@@ -525,7 +525,8 @@ int32_t imgroup_config_from_env(imgroup_config **config,
                                 imgroup_error **error);
 
 /**
- * The data centre the app lives in: sets host and backup host.
+ * Sets the data centre the app lives in: its host and backup host. Which one that
+ * is was chosen when the app was made, and stands in the console.
  *
  * @param config  the configuration.
  * @param region  "cn", "sgp", "kr", "jpn", "ger", "usa" or "idn"; also "ind",
@@ -540,7 +541,9 @@ int32_t imgroup_config_set_region(imgroup_config *config,
                                   imgroup_error **error);
 
 /**
- * Any other host, in place of a region's; takes away the backup host.
+ * Sets any other host, in place of a region's, and takes the backup host away.
+ * For an emulator, a gateway of one's own, or a data centre that is newer than
+ * this library.
  *
  * @param config  the configuration.
  * @param url     "https://host" or "https://host:port"; "http://" to loopback
@@ -554,9 +557,9 @@ int32_t imgroup_config_set_endpoint(imgroup_config *config,
                                     imgroup_error **error);
 
 /**
- * The host to try when the first one cannot be reached or shows a wrong
- * certificate. After three such failures in a row it is used for 30 s before the
- * first one is tried again.
+ * Sets the host to try when the first one cannot be reached or shows a wrong
+ * certificate. A region brings its own. After three such failures in a row it is
+ * used for 30 s before the first one is tried again.
  *
  * @param config  the configuration.
  * @param url     as for imgroup_config_set_endpoint.
@@ -569,7 +572,8 @@ int32_t imgroup_config_set_backup_endpoint(imgroup_config *config,
                                            imgroup_error **error);
 
 /**
- * Whom to trust as certificate authority. Certificates are always verified.
+ * Sets whom to trust as certificate authority. Certificates are always verified:
+ * there is no switch against it.
  *
  * @param config  the configuration.
  * @param path    a PEM file; "system" for the operating system's bundle; "" for
@@ -584,8 +588,9 @@ int32_t imgroup_config_set_ca_file(imgroup_config *config,
                                    imgroup_error **error);
 
 /**
- * An HTTP proxy that knows CONNECT. It sees the host name, never a request.
- * Plain HTTP to loopback goes past it. No proxy is ever taken from the environment.
+ * Sets an HTTP proxy that knows CONNECT. It sees the host name, never a request.
+ * Plain HTTP to loopback goes past it. No proxy is ever taken from the
+ * environment.
  *
  * @param config  the configuration.
  * @param url     "http://host:port"; "" for none (the default).
@@ -598,8 +603,8 @@ int32_t imgroup_config_set_proxy(imgroup_config *config,
                                  imgroup_error **error);
 
 /**
- * The directory of the small files by which all processes of a user share the
- * pace, "/dev/shm" unless set. Mount one directory into several containers to
+ * Sets the directory of the small files by which all processes of a user share
+ * the pace, "/dev/shm" unless set. Mount one directory into several containers to
  * share it between them. Where it cannot be used, the pace is the process's own
  * and the log says so.
  *
@@ -629,7 +634,8 @@ int32_t imgroup_config_set_quota_redis(imgroup_config *config,
                                        imgroup_error **error);
 
 /**
- * How long a call may take, all attempts, pauses and waits included.
+ * Sets how long a call may take, all attempts, pauses and waits included. A call
+ * can have a time of its own: imgroup_call_set_timeout_ms.
  *
  * @param config      the configuration.
  * @param timeout_ms  1 to 600000 milliseconds; 0 for the default of 15000.
@@ -642,8 +648,9 @@ int32_t imgroup_config_set_timeout_ms(imgroup_config *config,
                                       imgroup_error **error);
 
 /**
- * How long one attempt may take. The service itself gives up after 3000 ms
- * ("RESTful API Overview").
+ * Sets how long one attempt may take, so that a lost reply leaves time for
+ * another one. The service itself gives up after 3000 ms ("RESTful API
+ * Overview").
  *
  * @param config      the configuration.
  * @param timeout_ms  1 to 600000 milliseconds; 0 for the default of 5000.
@@ -656,7 +663,7 @@ int32_t imgroup_config_set_attempt_timeout_ms(imgroup_config *config,
                                               imgroup_error **error);
 
 /**
- * How long resolving the host name may take.
+ * Sets how long resolving the host name may take.
  *
  * @param config      the configuration.
  * @param timeout_ms  1 to 600000 milliseconds; 0 for the default of 2000.
@@ -669,7 +676,7 @@ int32_t imgroup_config_set_resolve_timeout_ms(imgroup_config *config,
                                               imgroup_error **error);
 
 /**
- * How long a TCP connection may take.
+ * Sets how long the TCP connection to one host may take to come about.
  *
  * @param config      the configuration.
  * @param timeout_ms  1 to 600000 milliseconds; 0 for the default of 3100.
@@ -682,8 +689,8 @@ int32_t imgroup_config_set_connect_timeout_ms(imgroup_config *config,
                                               imgroup_error **error);
 
 /**
- * How often a call is tried in all. A write conflict (30008) is tried up to five
- * times all the same, unless this is 1.
+ * Sets how often a call is tried in all. A write conflict (30008) is tried up to
+ * five times all the same, unless this is 1.
  *
  * @param config    the configuration.
  * @param attempts  1 to 5; 0 for the default of 3.
@@ -696,8 +703,8 @@ int32_t imgroup_config_set_max_attempts(imgroup_config *config,
                                         imgroup_error **error);
 
 /**
- * The life of the tickets that the client signs for itself. They are renewed at
- * 80 % of it.
+ * Sets the life of the tickets that the client signs for itself. They are renewed
+ * at 80 % of it.
  *
  * @param config  the configuration.
  * @param ttl_s   60 to 1576800000 seconds; 0 for the default of 86400.
@@ -710,7 +717,7 @@ int32_t imgroup_config_set_usersig_ttl_s(imgroup_config *config,
                                          imgroup_error **error);
 
 /**
- * The longest reply that is accepted.
+ * Sets the longest reply that is accepted; a longer one is IMGROUP_E_BAD_REPLY.
  *
  * @param config  the configuration.
  * @param bytes   1024 to 16777216; 0 for the default of 1048576.
@@ -723,9 +730,9 @@ int32_t imgroup_config_set_max_reply_bytes(imgroup_config *config,
                                            imgroup_error **error);
 
 /**
- * What the service allows the app, for each command by itself. Requests leave
- * evenly spaced at nine tenths of it, over all processes of this user on the
- * machine.
+ * Sets what the service allows the app, for each command by itself. Requests
+ * leave evenly spaced at nine tenths of it, over all processes of this user on
+ * the machine.
  *
  * @param config               the configuration.
  * @param requests_per_second  1 to 1000000; 0 for what is documented: 200, and
@@ -740,8 +747,8 @@ int32_t imgroup_config_set_quota(imgroup_config *config,
                                  imgroup_error **error);
 
 /**
- * The part of the quota that this machine may use: 1/n where n machines serve
- * one app.
+ * Sets the part of the quota that this machine may use: 1/n where n machines
+ * serve one app.
  *
  * @param config  the configuration.
  * @param share   0.001 to 1; 1 is the default.
@@ -754,8 +761,8 @@ int32_t imgroup_config_set_quota_share(imgroup_config *config,
                                        imgroup_error **error);
 
 /**
- * Asks a limiter of the caller's own before every request, in place of the
- * built-in pace; the library does the waiting.
+ * Sets a limiter of the caller's own that is asked before every request, in place
+ * of the built-in pace; the library does the waiting.
  *
  * The callback runs on the thread of the call, possibly on several at once. It
  * must not call the same client and must not throw or jump out.
@@ -777,7 +784,7 @@ int32_t imgroup_config_set_quota_callback(imgroup_config *config,
                                           imgroup_error **error);
 
 /**
- * Where log lines go. Without this, the library says nothing.
+ * Sets where log lines go. Without this, the library says nothing.
  *
  * The callback runs on the thread of the call, possibly on several at once. It
  * must not call the same client and must not throw or jump out. No secret key
@@ -989,7 +996,8 @@ int32_t imgroup_call_new(imgroup_call **call,
                          imgroup_error **error);
 
 /**
- * How long a call with this control may take, all attempts and pauses included.
+ * Sets how long a call with this control may take, all attempts and pauses
+ * included.
  *
  * @param call        the control.
  * @param timeout_ms  1 to 600000 milliseconds; 0 for the client's own.
@@ -1002,8 +1010,8 @@ int32_t imgroup_call_set_timeout_ms(imgroup_call *call,
                                     imgroup_error **error);
 
 /**
- * Whether imgroup_delete_lists with this control succeeds when a list does not
- * exist. The service may refuse the whole request for one missing list; the
+ * Sets whether imgroup_delete_lists with this control succeeds when a list does
+ * not exist. The service may refuse the whole request for one missing list; the
  * library then reads the account's lists and deletes those that are left. It
  * costs up to two requests more.
  *
@@ -1021,10 +1029,11 @@ int32_t imgroup_call_set_ignore_missing(imgroup_call *call,
 /**
  * Ends the call that uses this control, within 50 ms wherever it waits, with
  * IMGROUP_E_CANCELLED; its outcome tells what may have become of it. Sticky:
- * later calls with this control fail at once, until imgroup_call_reset.
+ * later calls with this control fail at once, until imgroup_call_reset. Does
+ * nothing for NULL.
  *
  * Any thread may call this, also while another one uses the control, but not
- * during or after imgroup_call_free. Does nothing for NULL.
+ * during or after imgroup_call_free.
  *
  * @param call  the control.
  */

@@ -61,6 +61,7 @@ class Comment:
 class Header:
     def __init__(self, path):
         text = pathlib.Path(path).read_text(encoding="utf-8")
+        self.examples = pathlib.Path(path).resolve().parent.parent / "examples" / "c"
         self.preface = re.match(r"/\*(.*?)\*/", text, re.S)[1]
         self.preface = "\n".join(re.sub(r"^ \* ?", "", line) for line in self.preface.splitlines())
         self.enums, self.types, self.callbacks, self.functions = {}, {}, {}, {}
@@ -88,13 +89,11 @@ class Function:
         self.name, self.result, self.comment = name, result, comment
         self.parameters = [] if parameters == "void" else re.split(r",\s*", parameters)
 
-    def types(self):
-        return [match[1] for match in (re.search(r"(imgroup_\w+) \*", p) for p in self.parameters) if match]
-
     def group(self, header):
         """The type or topic that a function belongs to."""
         for kind in sorted(header.types, key=len, reverse=True):
-            if self.name.startswith(kind + "_") or kind in self.types()[:1]:
+            first = self.parameters[0] if self.parameters else ""
+            if self.name.startswith(kind + "_") or re.search(rf"\b{kind} \*\w", first):
                 return kind
         return ""
 
@@ -179,24 +178,20 @@ def prototype(function):
 
 # ---------------------------------------------------------------- section 3
 
-THREAD_WORDS = re.compile(r"\b(thread|threads)\b")
+THREAD_RULE = re.compile(r"May be called from any thread|Any thread may")
 
 
 def thread_rule(function, header):
     """What the function says of threads, else what its object's type says."""
-    own = [text for text in function.comment.paragraphs if THREAD_WORDS.search(text)]
+    own = [text for text in function.comment.paragraphs if THREAD_RULE.match(text)]
     if own:
         return own, True
     kind = function.group(header)
     if kind == "imgroup_client":
         return ["The client may be used from many threads at once."], False
     if kind:
-        return [f"One thread at a time may use {article(kind)} `{kind}`; it may move between threads."], False
+        return [f"One thread at a time may use an `{kind}`; it may move between threads."], False
     return ["May be called from any thread."], False
-
-
-def article(word):
-    return "an" if word.removeprefix("imgroup_")[0] in "aeiou" else "a"
 
 
 def errors(function, header):
@@ -217,7 +212,8 @@ def errors(function, header):
 
 
 def summary(comment):
-    first = re.split(r"(?<=[^.][.])\s|:\s", comment.paragraphs[0])[0].rstrip(".:")
+    first = re.split(r"(?<=[^.][.])\s", re.sub(r"^After [^:]*: ", "", comment.paragraphs[0]))[0]
+    first = re.split(r":\s", first)[0].rstrip(".:")
     first = re.sub(r" \([^)]*\)", "", first).split("; ")[0]
     return first[0].lower() + first[1:] if not first[:2].isupper() else first
 
@@ -258,6 +254,7 @@ def function_page(function, header, date, version):
         page.lines.append("None: it cannot fail.")
     page.section("THREADS")
     page.paragraphs([inline(text, names, own) for text in rules])
+    example(page, own, header)
     page.section("SINCE")
     page.lines.append(f"imgroup {comment.since or '0.1.0'}")
     page.section('"SEE ALSO"')
@@ -265,6 +262,30 @@ def function_page(function, header, date, version):
     page.lines.append(".BR imgroup (3)" + "," * bool(see))
     page.lines += [f".BR {name} (3)" + ("," if index + 1 < len(see) else "") for index, name in enumerate(see)]
     return page
+
+
+# Whose page carries which of the small programs in examples/c.
+EXAMPLES = {
+    "imgroup_delete_lists": "delete_lists",
+    "imgroup_add_lists": "create_and_read",
+    "imgroup_error_class": "handle_errors",
+    "imgroup_call_cancel": "cancel_and_deadline",
+}
+
+
+def example(page, name, header):
+    """A whole program, or where one is that uses the function. The tests build and
+    run them all."""
+    programs = {owner: header.examples / f"{program}.c" for owner, program in EXAMPLES.items()}
+    for owner, path in sorted(programs.items(), key=lambda item: item[0] != name):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        if re.search(rf"\b{name}\(", text):
+            page.section("EXAMPLE")
+            if owner == name:
+                page.code(text)
+            else:
+                page.lines.append(f"\\fB{owner}\\fR(3) has a program that uses it.")
+            return
 
 
 def see_also(function, header):
@@ -360,83 +381,113 @@ def run_help(command, *words):
     return result.stdout
 
 
+class Help:
+    """One help text, taken apart: paragraphs, usage, and blocks under headings."""
+
+    HEADING = re.compile(r"(?:\A|\n)\n?(?=[A-Z][^\n]{0,70}:(?:\n| [^\n]*\n))(?<=\n\n)|\A(?=Usage:)")
+
+    def __init__(self, text):
+        self.paragraphs, self.usage, self.blocks = [], "", []
+        for block in self.HEADING.split(text):
+            head = re.match(r"(\S[^\n]*):(?: (.*))?\n", block + "\n")
+            if head and head[1] == "Usage":
+                usage, _, block = block.partition("\n\n")
+                self.usage = " ".join(usage.removeprefix("Usage:").split())
+                head = None
+            if head:
+                rest = (block + "\n")[head.end():].rstrip("\n")
+                self.blocks.append((head[1] + (f": {head[2]}" if head[2] else ""), rest))
+            else:
+                self.paragraphs += [part for part in re.split(r"\n\s*\n", block.strip()) if part]
+
+    def options(self):
+        """Options and arguments: (heading, term, paragraphs)."""
+        for title, rest in self.blocks:
+            if not re.search(r"^ {2,6}(-|<|\[)", rest, re.M):
+                continue
+            for entry in re.split(r"\n(?= {2,6}[-<\[])", "\n" + rest)[1:]:
+                term, _, body = entry.strip().partition("\n")
+                # The short form has its text on the same line.
+                term, _, same = re.sub(r"   *", "\n", term, count=1).partition("\n")
+                paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", same + "\n" + body)]
+                paragraphs = [re.sub(r"\[env: (\w+)=?\]", r"[environment: \1]", part) for part in paragraphs if part]
+                yield title, term, paragraphs
+
+    def plain(self):
+        """The other blocks: tables and examples, as they are."""
+        return [(title, rest) for title, rest in self.blocks if not re.search(r"^ {2,6}(-|<|\[)", rest, re.M)]
+
+
 def command_pages(command, date, version):
-    top = run_help(command)
-    names = re.findall(r"^  ([a-z-]+)\b", section_of(top, "Commands:"), re.M)
-    names = [name for name in names if name != "help"]
+    top = Help(run_help(command))
+    names = re.findall(r"^  ([a-z-]+)\b", dict(top.blocks)["Commands"], re.M)
+    helps = {name: Help(run_help(command, name)) for name in names if name != "help"}
+    # What most commands have in common is said once.
+    entries = [(term, tuple(text)) for one in helps.values() for _, term, text in one.options()]
+    tables = [block for one in helps.values() for block in one.plain()]
+    common = list(dict.fromkeys(entry for entry in entries if entries.count(entry) > 2 and entry[0].startswith("-")))
+    tables = list(dict.fromkeys(block for block in tables if tables.count(block) > 2))
+
     page = Page("imgroup", 1, date, version)
     page.section("NAME")
     page.lines.append("imgroup \\- friend lists of Tencent Cloud Chat (IM) from the command line")
     page.section("SYNOPSIS")
-    page.lines += [".B imgroup", "[\\fIoptions\\fR]", ".I command", "[\\fIarguments\\fR]"]
+    for number, one in enumerate(helps.values()):
+        page.lines += [".br"] * bool(number) + [f".B {escape(one.usage)}"]
     page.section("DESCRIPTION")
-    help_body(page, top, skip=("Commands",))
+    page.lines += ["One\\-off calls of the REST API for an operator or a script, and an emulator of the service",
+                   "for tests. Every command has its own \\fB\\-\\-help\\fR."]
     page.section("COMMANDS")
-    for name in names:
+    for name, one in helps.items():
         page.subsection(f'"imgroup {name}"')
-        help_body(page, run_help(command, name))
+        for number, paragraph in enumerate(one.paragraphs):
+            if number:
+                page.lines.append(".PP")
+            if paragraph.startswith(("  ", "{")):
+                page.code(paragraph)
+            else:
+                page.lines.append(escape(" ".join(paragraph.split())))
+        last = "Options Arguments"
+        for title, term, text in one.options():
+            if (term, tuple(text)) in common:
+                continue
+            if title not in last and len(helps) > 1 and len({t for t, *_ in one.options()}) > 2:
+                page.lines += [".PP", f'.I "{escape(title)}"']
+                last = title
+            option(page, term, text)
+        for title, rest in one.plain():
+            if (title, rest) not in tables:
+                page.lines += [".PP", f'.I "{escape(title)}"', ".RS 4"]
+                page.code(rest)
+                page.lines.append(".RE")
+    if common:
+        page.section('"COMMON OPTIONS"')
+    for term, text in common:
+        option(page, term, text)
+    for title, rest in tables:
+        page.section(f'"{"EXIT STATUS" if title.startswith("Exit") else escape(title.upper())}"')
+        for line in rest.splitlines():
+            number, _, text = line.strip().partition("  ")
+            page.entry(f".B {escape(number)}", escape(text.strip()))
+    variables = {}
+    for one in helps.values():
+        for _, term, text in one.options():
+            for variable in re.findall(r"\[environment: (\w+)\]", " ".join(text)):
+                variables.setdefault(variable, term.split(", ")[-1].split()[0])
+    page.section("ENVIRONMENT")
+    for variable, term in sorted({"IMGROUP_SECRET_KEY": "", **variables}.items()):
+        page.entry(f".B {variable}", f"As \\fB{escape(term)}\\fR." if term else "The secret key of the app.")
     page.section('"SEE ALSO"')
     page.lines.append(".BR imgroup (3)")
     return page
 
 
-def section_of(text, title):
-    match = re.search(rf"^{re.escape(title)}\n(.*?)(?=\n\S|\Z)", text, re.M | re.S)
-    return match[1] if match else ""
-
-
-def help_body(page, text, skip=()):
-    """One help text: paragraphs, then headings with options or plain lines."""
-    blocks = re.split(r"(?:\A|\n)\n?(?=[A-Z][^\n]{0,70}:(?:\n| [^\n]*\n))(?<=\n\n)|\A(?=Usage:)", text)
-    for number, block in enumerate(blocks):
-        block += "\n"
-        head = re.match(r"(\S[^\n]*):(?: (.*))?\n", block)
-        if not head or head[1] == "Usage" and not block.strip():
-            for index, paragraph in enumerate(re.split(r"\n\s*\n", block.strip())):
-                if index or number:
-                    page.lines.append(".PP")
-                prose(page, paragraph)
-        elif head[1] == "Usage":
-            usage, _, rest = block.partition("\n\n")
-            page.lines += [".PP", ".B " + escape(" ".join(usage.removeprefix("Usage:").split()))]
-            if rest.strip():
-                help_body(page, rest)
-        elif head[1] not in skip:
-            page.lines += [".PP", f".I \"{escape(head[1])}{escape(': ' + head[2]) if head[2] else ''}\""]
-            rest = block[head.end():].rstrip("\n")
-            if re.search(r"^ {2,6}(-|<|\[)", rest, re.M):
-                options(page, rest)
-            elif rest.strip():
-                page.lines += [".RS 4"]
-                page.code(rest)
-                page.lines += [".RE"]
-
-
-def prose(page, paragraph):
-    if paragraph.startswith("  "):
-        page.code(paragraph)
-    else:
-        page.lines.append(escape(" ".join(paragraph.split())))
-
-
-def options(page, text):
-    indent = None
-    for line in text.splitlines():
-        option = re.match(r"^ {2,6}([-<\[]\S.*?)(?:   *(\S.*))?$", line)
-        if option and not line.startswith(" " * 8):
-            page.lines += [".TP", ".B " + escape(option[1])]
-            indent = None
-            if option[2]:
-                page.lines.append(escape(option[2]))
-                indent = True
-        elif not line.strip():
-            if indent:
-                indent = "gap"
-        else:
-            if indent == "gap":
-                page.lines.append(".IP")
-            page.lines.append(escape(line.strip()))
-            indent = True
+def option(page, term, text):
+    page.lines += [".TP", ".B " + escape(term)]
+    for number, paragraph in enumerate(text):
+        if number:
+            page.lines.append(".IP")
+        page.lines.append(escape(paragraph))
 
 
 # ---------------------------------------------------------------- command line
@@ -466,6 +517,7 @@ def main():
     if arguments.symbols:
         abi = arguments.symbols
         print(f"libimgroup.so.{abi} libimgroup{abi} #MINVER#")
+        print("* Build-Depends-Package: libimgroup-dev")
         for name, function in sorted(header.functions.items()):
             print(f" {name}@Base {function.comment.since or '0.1.0'}")
         return

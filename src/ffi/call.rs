@@ -11,8 +11,8 @@ use crate::call::{CallOptions, Control};
 use crate::config::TIMEOUT_MAX_MS;
 use crate::error::{Error, Result};
 
-/// What one call asks for beyond its arguments: its own deadline, and the means
-/// to cancel it. Optional: every call takes NULL for the defaults. May be used for
+/// What one call asks for beyond its arguments: its own deadline, and the means to
+/// cancel it. Optional: every call takes NULL for the defaults. May be used for
 /// any number of calls, one after the other. One thread at a time, but for
 /// imgroup_call_cancel.
 pub struct imgroup_call {
@@ -69,7 +69,8 @@ pub unsafe extern "C" fn imgroup_call_new(
     })
 }
 
-/// How long a call with this control may take, all attempts and pauses included.
+/// Sets how long a call with this control may take, all attempts and pauses
+/// included.
 ///
 /// @param call        the control.
 /// @param timeout_ms  1 to 600000 milliseconds; 0 for the client's own.
@@ -95,8 +96,8 @@ pub unsafe extern "C" fn imgroup_call_set_timeout_ms(
     })
 }
 
-/// Whether imgroup_delete_lists with this control succeeds when a list does not
-/// exist. The service may refuse the whole request for one missing list; the
+/// Sets whether imgroup_delete_lists with this control succeeds when a list does
+/// not exist. The service may refuse the whole request for one missing list; the
 /// library then reads the account's lists and deletes those that are left. It
 /// costs up to two requests more.
 ///
@@ -121,10 +122,11 @@ pub unsafe extern "C" fn imgroup_call_set_ignore_missing(
 
 /// Ends the call that uses this control, within 50 ms wherever it waits, with
 /// IMGROUP_E_CANCELLED; its outcome tells what may have become of it. Sticky:
-/// later calls with this control fail at once, until imgroup_call_reset.
+/// later calls with this control fail at once, until imgroup_call_reset. Does
+/// nothing for NULL.
 ///
 /// Any thread may call this, also while another one uses the control, but not
-/// during or after imgroup_call_free. Does nothing for NULL.
+/// during or after imgroup_call_free.
 ///
 /// @param call  the control.
 #[unsafe(no_mangle)]

@@ -135,7 +135,8 @@ unsafe fn set(
     guard(error, || change(unsafe { handle::borrow_mut(config, "config") }?))
 }
 
-/// The data centre the app lives in: sets host and backup host.
+/// Sets the data centre the app lives in: its host and backup host. Which one that
+/// is was chosen when the app was made, and stands in the console.
 ///
 /// @param config  the configuration.
 /// @param region  "cn", "sgp", "kr", "jpn", "ger", "usa" or "idn"; also "ind",
@@ -153,7 +154,9 @@ pub unsafe extern "C" fn imgroup_config_set_region(
     unsafe { set(config, error, |config| config.set_region(input::text(region, "region")?)) }
 }
 
-/// Any other host, in place of a region's; takes away the backup host.
+/// Sets any other host, in place of a region's, and takes the backup host away.
+/// For an emulator, a gateway of one's own, or a data centre that is newer than
+/// this library.
 ///
 /// @param config  the configuration.
 /// @param url     "https://host" or "https://host:port"; "http://" to loopback
@@ -170,9 +173,9 @@ pub unsafe extern "C" fn imgroup_config_set_endpoint(
     unsafe { set(config, error, |config| config.set_endpoint(input::text(url, "url")?)) }
 }
 
-/// The host to try when the first one cannot be reached or shows a wrong
-/// certificate. After three such failures in a row it is used for 30 s before the
-/// first one is tried again.
+/// Sets the host to try when the first one cannot be reached or shows a wrong
+/// certificate. A region brings its own. After three such failures in a row it is
+/// used for 30 s before the first one is tried again.
 ///
 /// @param config  the configuration.
 /// @param url     as for imgroup_config_set_endpoint.
@@ -188,7 +191,8 @@ pub unsafe extern "C" fn imgroup_config_set_backup_endpoint(
     unsafe { set(config, error, |config| config.set_backup_endpoint(input::text(url, "url")?)) }
 }
 
-/// Whom to trust as certificate authority. Certificates are always verified.
+/// Sets whom to trust as certificate authority. Certificates are always verified:
+/// there is no switch against it.
 ///
 /// @param config  the configuration.
 /// @param path    a PEM file; "system" for the operating system's bundle; "" for
@@ -206,8 +210,9 @@ pub unsafe extern "C" fn imgroup_config_set_ca_file(
     unsafe { set(config, error, |config| config.set_ca_file(input::text(path, "path")?)) }
 }
 
-/// An HTTP proxy that knows CONNECT. It sees the host name, never a request.
-/// Plain HTTP to loopback goes past it. No proxy is ever taken from the environment.
+/// Sets an HTTP proxy that knows CONNECT. It sees the host name, never a request.
+/// Plain HTTP to loopback goes past it. No proxy is ever taken from the
+/// environment.
 ///
 /// @param config  the configuration.
 /// @param url     "http://host:port"; "" for none (the default).
@@ -223,8 +228,8 @@ pub unsafe extern "C" fn imgroup_config_set_proxy(
     unsafe { set(config, error, |config| config.set_proxy(input::text(url, "url")?)) }
 }
 
-/// The directory of the small files by which all processes of a user share the
-/// pace, "/dev/shm" unless set. Mount one directory into several containers to
+/// Sets the directory of the small files by which all processes of a user share
+/// the pace, "/dev/shm" unless set. Mount one directory into several containers to
 /// share it between them. Where it cannot be used, the pace is the process's own
 /// and the log says so.
 ///
@@ -260,7 +265,8 @@ pub unsafe extern "C" fn imgroup_config_set_quota_redis(
     unsafe { set(config, error, |config| config.set_quota_redis(input::text(url, "url")?)) }
 }
 
-/// How long a call may take, all attempts, pauses and waits included.
+/// Sets how long a call may take, all attempts, pauses and waits included. A call
+/// can have a time of its own: imgroup_call_set_timeout_ms.
 ///
 /// @param config      the configuration.
 /// @param timeout_ms  1 to 600000 milliseconds; 0 for the default of 15000.
@@ -276,8 +282,9 @@ pub unsafe extern "C" fn imgroup_config_set_timeout_ms(
     unsafe { set(config, error, |config| config.set_timeout_ms(timeout_ms)) }
 }
 
-/// How long one attempt may take. The service itself gives up after 3000 ms
-/// ("RESTful API Overview").
+/// Sets how long one attempt may take, so that a lost reply leaves time for
+/// another one. The service itself gives up after 3000 ms ("RESTful API
+/// Overview").
 ///
 /// @param config      the configuration.
 /// @param timeout_ms  1 to 600000 milliseconds; 0 for the default of 5000.
@@ -293,7 +300,7 @@ pub unsafe extern "C" fn imgroup_config_set_attempt_timeout_ms(
     unsafe { set(config, error, |config| config.set_attempt_timeout_ms(timeout_ms)) }
 }
 
-/// How long resolving the host name may take.
+/// Sets how long resolving the host name may take.
 ///
 /// @param config      the configuration.
 /// @param timeout_ms  1 to 600000 milliseconds; 0 for the default of 2000.
@@ -309,7 +316,7 @@ pub unsafe extern "C" fn imgroup_config_set_resolve_timeout_ms(
     unsafe { set(config, error, |config| config.set_resolve_timeout_ms(timeout_ms)) }
 }
 
-/// How long a TCP connection may take.
+/// Sets how long the TCP connection to one host may take to come about.
 ///
 /// @param config      the configuration.
 /// @param timeout_ms  1 to 600000 milliseconds; 0 for the default of 3100.
@@ -325,8 +332,8 @@ pub unsafe extern "C" fn imgroup_config_set_connect_timeout_ms(
     unsafe { set(config, error, |config| config.set_connect_timeout_ms(timeout_ms)) }
 }
 
-/// How often a call is tried in all. A write conflict (30008) is tried up to five
-/// times all the same, unless this is 1.
+/// Sets how often a call is tried in all. A write conflict (30008) is tried up to
+/// five times all the same, unless this is 1.
 ///
 /// @param config    the configuration.
 /// @param attempts  1 to 5; 0 for the default of 3.
@@ -342,8 +349,8 @@ pub unsafe extern "C" fn imgroup_config_set_max_attempts(
     unsafe { set(config, error, |config| config.set_max_attempts(attempts)) }
 }
 
-/// The life of the tickets that the client signs for itself. They are renewed at
-/// 80 % of it.
+/// Sets the life of the tickets that the client signs for itself. They are renewed
+/// at 80 % of it.
 ///
 /// @param config  the configuration.
 /// @param ttl_s   60 to 1576800000 seconds; 0 for the default of 86400.
@@ -359,7 +366,7 @@ pub unsafe extern "C" fn imgroup_config_set_usersig_ttl_s(
     unsafe { set(config, error, |config| config.set_usersig_ttl_s(ttl_s)) }
 }
 
-/// The longest reply that is accepted.
+/// Sets the longest reply that is accepted; a longer one is IMGROUP_E_BAD_REPLY.
 ///
 /// @param config  the configuration.
 /// @param bytes   1024 to 16777216; 0 for the default of 1048576.
@@ -375,9 +382,9 @@ pub unsafe extern "C" fn imgroup_config_set_max_reply_bytes(
     unsafe { set(config, error, |config| config.set_max_reply_bytes(bytes)) }
 }
 
-/// What the service allows the app, for each command by itself. Requests leave
-/// evenly spaced at nine tenths of it, over all processes of this user on the
-/// machine.
+/// Sets what the service allows the app, for each command by itself. Requests
+/// leave evenly spaced at nine tenths of it, over all processes of this user on
+/// the machine.
 ///
 /// @param config               the configuration.
 /// @param requests_per_second  1 to 1000000; 0 for what is documented: 200, and
@@ -395,8 +402,8 @@ pub unsafe extern "C" fn imgroup_config_set_quota(
     unsafe { set(config, error, |config| config.set_quota(requests_per_second)) }
 }
 
-/// The part of the quota that this machine may use: 1/n where n machines serve
-/// one app.
+/// Sets the part of the quota that this machine may use: 1/n where n machines
+/// serve one app.
 ///
 /// @param config  the configuration.
 /// @param share   0.001 to 1; 1 is the default.
@@ -412,8 +419,8 @@ pub unsafe extern "C" fn imgroup_config_set_quota_share(
     unsafe { set(config, error, |config| config.set_quota_share(share)) }
 }
 
-/// Asks a limiter of the caller's own before every request, in place of the
-/// built-in pace; the library does the waiting.
+/// Sets a limiter of the caller's own that is asked before every request, in place
+/// of the built-in pace; the library does the waiting.
 ///
 /// The callback runs on the thread of the call, possibly on several at once. It
 /// must not call the same client and must not throw or jump out.
@@ -451,7 +458,7 @@ pub unsafe extern "C" fn imgroup_config_set_quota_callback(
     }
 }
 
-/// Where log lines go. Without this, the library says nothing.
+/// Sets where log lines go. Without this, the library says nothing.
 ///
 /// The callback runs on the thread of the call, possibly on several at once. It
 /// must not call the same client and must not throw or jump out. No secret key
