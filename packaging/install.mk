@@ -39,7 +39,7 @@ IMGROUP_ABI := $(if $(filter 0,$(word 1,$(version_words))),0.$(word 2,$(version_
 STATIC_LIBRARIES := -lutil -lrt -lpthread -lm -ldl -lc
 
 man_directory := $(TARGET_DIR)/man
-man_sources := $(PACKAGING)/man.py $(ROOT)/include/imgroup.h
+man_sources := $(PACKAGING)/man.py $(ROOT)/include/imgroup.h $(wildcard $(ROOT)/examples/c/*.c)
 man_pages = $(shell $(PYTHON) $(PACKAGING)/man.py --header $(ROOT)/include/imgroup.h --list)
 cmake_prefix = $(shell realpath -m --relative-to='$(CMAKEDIR)' '$(1)')
 # Byte 4 of an ELF file: 1 for 32 bits, 2 for 64.
@@ -50,7 +50,7 @@ D = $(DESTDIR)
 ifeq ($(words $(MAKEFILE_LIST)),1)
 .DEFAULT_GOAL := man
 endif
-.PHONY: install uninstall man deb installed-tests install-inputs
+.PHONY: install uninstall man deb installed-tests installed-tools install-inputs
 
 # Alone, this file takes what is there; the Makefile knows when to build anew.
 ifeq ($(words $(MAKEFILE_LIST)),1)
@@ -109,8 +109,7 @@ uninstall: ## remove what install put there
 deb_source := $(TARGET_DIR)/deb/libimgroup-$(IMGROUP_VERSION)
 
 deb: install-inputs man ## the Debian packages, in target/deb
-	@command -v dpkg-buildpackage dh > /dev/null || \
-	  { echo "make deb needs: apt-get install dpkg-dev debhelper lintian" >&2; exit 1; }
+	@$(PACKAGING)/need.sh dpkg-buildpackage=dpkg-dev dh=debhelper lintian=lintian
 	rm -rf $(TARGET_DIR)/deb
 	mkdir -p $(deb_source)
 	for entry in $(ROOT)/*; do \
@@ -123,6 +122,9 @@ deb: install-inputs man ## the Debian packages, in target/deb
 	  ARCHIVE=$(abspath $(ARCHIVE)) COMMAND=$(abspath $(COMMAND)) dpkg-buildpackage --build=binary --no-sign --no-check-builddeps
 	@ls -l $(TARGET_DIR)/deb/*.deb
 
-installed-tests: install-inputs man ## C and C++ programs, built and run from an installed tree
+installed-tests: installed-tools install-inputs man ## C and C++ programs, built and run from an installed tree
 	TARGET_DIR=$(abspath $(TARGET_DIR)) LIBRARY=$(abspath $(LIBRARY)) ARCHIVE=$(abspath $(ARCHIVE)) \
 	  COMMAND=$(abspath $(COMMAND)) $(PYTHON) $(ROOT)/tests/installed/run.py $(INSTALLED_TESTS)
+
+installed-tools:
+	@$(PACKAGING)/need.sh cc=gcc g++=g++ clang++=clang cmake=cmake pkg-config=pkg-config nm=binutils man=man-db mandoc=mandoc
