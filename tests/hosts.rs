@@ -227,3 +227,66 @@ fn the_backup_serves_when_the_primary_cannot_be_reached() {
     let told = (error.code(), error.outcome(), error.attempts());
     assert_eq!(told, (codes::CONNECT, Outcome::NotSent, 3), "{error}");
 }
+
+/// A proxy that opens tunnels, or answers with something else.
+fn proxy(answer: &'static str) -> (u16, Arc<std::sync::Mutex<Vec<String>>>) {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = Arc::<std::sync::Mutex<Vec<String>>>::default();
+    let notes = Arc::clone(&asked);
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let length = client.read(&mut head).unwrap_or(0);
+            let head = String::from_utf8_lossy(&head[..length]).into_owned();
+            let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            notes.lock().unwrap().push(head);
+            let _ = client.write_all(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes());
+            if !answer.starts_with("200") {
+                continue;
+            }
+            let port: u16 = target.rsplit(':').next().unwrap().parse().unwrap();
+            let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let (mut up, mut down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut up, &mut down));
+            let (mut up, mut down) = (client, server);
+            thread::spawn(move || std::io::copy(&mut down, &mut up));
+        }
+    });
+    (port, asked)
+}
+
+#[test]
+fn a_proxy_is_used_when_set_and_never_otherwise() {
+    const NAME: &str = "a_proxy_is_used_when_set_and_never_otherwise";
+    if !is_child(NAME) {
+        // What other programs would obey.
+        let nowhere = format!("http://127.0.0.1:{}", closed_port());
+        let names = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+        in_child(NAME, &[], &names.map(|name| (name, nowhere.as_str())));
+        return;
+    }
+    let site = Site::new();
+    let server = site.server(&["localhost"]);
+    delete(&site.client("localhost", server.port())).unwrap();
+
+    let (port, asked) = proxy("200 Connection established");
+    let mut config = site.config("localhost", server.port());
+    config.set_proxy(&format!("http://127.0.0.1:{port}")).unwrap();
+    let client = Client::new(&config).unwrap();
+    delete(&client).unwrap();
+    delete(&client).unwrap();
+    let heads = asked.lock().unwrap().clone();
+    assert_eq!(heads.len(), 1, "one tunnel, used twice");
+    assert!(heads[0].starts_with(&format!("CONNECT localhost:{} HTTP/1.1\r\n", server.port())));
+    assert!(!heads[0].contains("usersig"), "the proxy sees no ticket");
+
+    let (port, _) = proxy("403 Forbidden");
+    config.set_proxy(&format!("http://127.0.0.1:{port}")).unwrap();
+    let error = delete(&Client::new(&config).unwrap()).unwrap_err();
+    let told = (error.code(), error.outcome(), error.attempts());
+    assert_eq!(told, (codes::CONNECT, Outcome::NotSent, 3), "{error}");
+    assert_eq!(server.seen().len(), 3);
+}

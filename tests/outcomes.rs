@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use imgroup::call::{CallOptions, Control};
 use imgroup::client::Client;
-use imgroup::codes;
 use imgroup::emulator::{Emulator, Options, Policy, UnknownList};
 use imgroup::error::Outcome;
 use serde_json::{Value, json};
@@ -427,5 +426,36 @@ fn other_writes_wait_their_turn_and_nothing_merges_across_them() {
     let codes = emulator.control("GET", "/_emulator/requests/count", None).unwrap();
     assert_eq!(codes["codes"], json!({"0": codes["count"]}), "no conflict");
     assert_eq!(lists(&client, "alice").len(), 8);
-    assert_eq!(codes::name(30008), "ERR_SVR_FRIENDSHIP_WRITE_CONFLICT");
+}
+
+#[test]
+fn the_counters_tell_what_happened() {
+    let scratch = Scratch::new();
+    let emulator = emulator(UnknownList::InvalidParameters, Duration::ZERO, vec!["alice".into()]);
+    let client = client(emulator.url(), &scratch);
+    let options = CallOptions::default();
+    client.add_lists("alice", &["Family", "Work"], &[], &options).unwrap();
+    fault(&emulator, json!({"kind": "hang_up", "when": "after", "command": DELETE}));
+    client.delete_lists("alice", &["Family"], &options).unwrap();
+    fault(&emulator, json!({"kind": "error", "code": 30008, "when": "before", "command": DELETE}));
+    client.delete_lists("alice", &["Work"], &options).unwrap();
+    client.delete_lists("alice", &["Nobody"], &options).unwrap_err();
+    fault(&emulator, json!({"kind": "hang_up", "command": ADD}));
+    client.add_lists("alice", &["Home"], &[], &options).unwrap_err();
+    #[rustfmt::skip]
+    let rows = [
+        ("", "calls", 5), ("", "attempts", 8), ("", "missing_list_reads", 1), ("", "usersig_signatures", 1),
+        ("", "throttle_replies", 0), ("", "failovers", 0), ("", "merged_deletes", 0),
+        // The lost reply came on a connection that had been used: that is its stale one.
+        ("retries", "stale_connection", 1), ("retries", "ambiguous", 0), ("retries", "conflict", 1),
+        ("retries", "ticket", 0), ("retries", "suppressed_by_budget", 0),
+        ("outcomes", "ok", 3), ("outcomes", "rejected", 1), ("outcomes", "unknown", 1), ("outcomes", "not_sent", 0),
+        ("connections", "opened", 2), ("connections", "requests_on_new", 2), ("connections", "requests_on_reused", 4),
+    ];
+    for (group, name, expected) in rows {
+        assert_eq!(stat(&client, group, name), expected, "{group} {name}: {}", client.stats());
+    }
+    let stats: Value = serde_json::from_str(&client.stats()).unwrap();
+    let quantile = |name: &str| stats["latency_us"][name].as_u64().unwrap();
+    assert!(quantile("p50") > 0 && quantile("p50") <= quantile("p99") && quantile("p99") <= quantile("max"));
 }
