@@ -63,16 +63,14 @@ say vet
 $GO vet ./...
 (cd "$root/examples/go" && $GO vet ./...)
 
-say "tests, with the race detector"
-IMGROUP_TEST_LINK_MODE=shared $GO test -race -count=1 ./...
+say "tests, with the race detector and cgo's own checks"
+IMGROUP_TEST_LINK_MODE=shared GOEXPERIMENT=cgocheck2 $GO test -race -count=1 ./...
 
-say "tests, with cgo's own checks and garbage collected around every call"
-GOEXPERIMENT=cgocheck2 $GO test -tags imgroup_debug -count=1 .
-
-say "tests, linked with the archive"
+say "tests, linked with the archive, and garbage collected around every call"
 cp "$archive" "native/libimgroup_linux_$($GO env GOARCH).a"
 cp "$prefix/include/imgroup.h" native/
-IMGROUP_TEST_LINK_MODE=static LD_LIBRARY_PATH='' PKG_CONFIG_PATH='' $GO test -tags imgroup_static -count=1 .
+IMGROUP_TEST_LINK_MODE=static LD_LIBRARY_PATH='' PKG_CONFIG_PATH='' \
+  $GO test -tags imgroup_static,imgroup_debug -count=1 .
 
 say examples
 (cd "$root/examples/go" && $GO test -count=1 ./...)
