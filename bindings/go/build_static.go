@@ -5,7 +5,7 @@ package imgroup
 // #cgo CFLAGS: -I${SRCDIR}/native
 // #cgo linux,amd64 LDFLAGS: ${SRCDIR}/native/libimgroup_linux_amd64.a
 // #cgo linux,arm64 LDFLAGS: ${SRCDIR}/native/libimgroup_linux_arm64.a
-// #cgo linux LDFLAGS: -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+// #cgo linux LDFLAGS: -lutil -lrt -lpthread -lm -ldl -lc
 import "C"
 
 // Keeps the directory in a vendored copy.

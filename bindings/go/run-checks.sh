@@ -7,14 +7,13 @@ set -eu
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 GO=${GO:-go}
-library=$(find "${IMGROUP_PREFIX:-$root/target/go-prefix}" -name 'libimgroup.so' | head -n 1)
+prefix=${IMGROUP_PREFIX:-$root/target/go-prefix}
+library=$(find "$prefix" -name 'libimgroup.so' 2>/dev/null | head -n 1)
 [ -n "$library" ] || { echo "run-checks.sh: run run-tests.sh first, or set IMGROUP_PREFIX" >&2; exit 1; }
 libdir=$(dirname "$library")
 export PKG_CONFIG_PATH="$libdir/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
 export LD_LIBRARY_PATH="$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-for command in "${IMGROUP_COMMAND-}" "$root/target/release/imgroup" "$root/target/debug/imgroup"; do
-  if [ -x "$command" ]; then export IMGROUP_COMMAND="$command"; break; fi
-done
+export IMGROUP_COMMAND="${IMGROUP_COMMAND:-$prefix/bin/imgroup}"
 
 unformatted=$(gofmt -l . "$root/examples/go")
 [ -z "$unformatted" ] || { echo "not formatted: $unformatted" >&2; exit 1; }
