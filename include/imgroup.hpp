@@ -74,7 +74,7 @@
 #include <variant>
 #include <vector>
 
-/** The version of imgroup.h that this file was written for. */
+/** The oldest imgroup.h of the same major and minor that this file can do with. */
 #define IMGROUP_HPP_VERSION_NUMBER 1000
 
 #if IMGROUP_VERSION_NUMBER / 1000 != IMGROUP_HPP_VERSION_NUMBER / 1000 || \
@@ -88,7 +88,9 @@
 #include <stdexcept>
 #endif
 
-namespace imgroup {
+// Visible also where -fvisibility=hidden is set, so that an exception thrown in one
+// library is caught in another.
+namespace imgroup IMGROUP_API {
 
 /** What kind of failure it is. Choose by it what to do: see imgroup_error_class. */
 enum class error_class : std::int32_t {
