@@ -44,7 +44,8 @@ var flagNames = [...]string{"IgnoreMissing", "WithMembers", "Idempotent"}
 
 // Timeout sets how long the call may take, all attempts, pauses and waits included:
 // 1 ms to 10 min, 0 for the client's own (see [WithTimeout]). An earlier deadline
-// of its context wins.
+// of its context wins. Waiting for a thread (see [WithMaxConcurrentCalls]) does not
+// count.
 //
 // Since v0.1.0.
 func Timeout(timeout time.Duration) CallOption { return func(o *callOptions) { o.timeout = timeout } }

@@ -1,38 +1,12 @@
 #!/bin/sh
-# Tests the package against an installed tree and the imgroup command:
-#
-#   IMGROUP_PREFIX   where libimgroup is installed; without it what the release
-#                    build made is installed into target/go-prefix
-#   IMGROUP_COMMAND  the imgroup command; without it the one installed there
-#   GO               the go command
+# Tests the package against an installed tree and the imgroup command, which the
+# environment may name: see test-env.sh.
 set -eu
 cd "$(dirname "$0")"
-root=$(cd ../.. && pwd)
-GO=${GO:-go}
+. ./test-env.sh
 
 say() { printf '\n-- %s\n' "$*"; }
 fail() { echo "run-tests.sh: $*" >&2; exit 1; }
-
-prefix=${IMGROUP_PREFIX-}
-if [ -z "$prefix" ]; then
-  prefix=$root/target/go-prefix
-  rm -rf "$prefix"
-  make -s -C "$root" -f packaging/install.mk install PREFIX="$prefix"
-fi
-library=$(find "$prefix" -name 'libimgroup.so' | head -n 1)
-archive=$(find "$prefix" -name 'libimgroup.a' | head -n 1)
-[ -n "$library" ] && [ -n "$archive" ] || fail "libimgroup.so and libimgroup.a are not in $prefix"
-libdir=$(dirname "$library")
-export PKG_CONFIG_PATH="$libdir/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
-export LD_LIBRARY_PATH="$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-export IMGROUP_COMMAND="${IMGROUP_COMMAND:-$prefix/bin/imgroup}"
-
-# go's cache does not see that a library or a header changed; a file of the
-# package, it sees, and then builds this package anew and no other.
-stamp=$(cat "$library" "$archive" "$prefix/include/imgroup.h" | cksum)
-work=$(mktemp -d)
-trap 'rm -rf "$work" stamp.go' EXIT
-printf '//go:build cgo\n\npackage imgroup\n\n// Tested with the library %s.\n' "$stamp" >stamp.go
 
 say vet
 $GO vet ./...
