@@ -52,6 +52,35 @@ def test_ctrl_c_ends_a_call_of_the_main_thread(alice: Emulator, run_script: RunS
     assert alice.count("group_delete") >= trials - 5
 
 
+def test_a_storm_of_signals_leaves_nothing_behind(alice: Emulator, run_script: RunScript) -> None:
+    done = run_script(
+        """
+        import imgroup, os, random, signal, threading, time
+        client = imgroup.Client.from_env(quota=1000000)
+        client.get_lists("alice")
+        end = time.monotonic() + 1.5
+        def storm():
+            while time.monotonic() < end:
+                time.sleep(random.random() * 0.01)
+                os.kill(os.getpid(), signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        thread = threading.Thread(target=storm)
+        interrupts = 0
+        while True:
+            try:
+                thread.ident or thread.start()
+                while time.monotonic() < end + 0.1:
+                    client.get_lists("alice")
+                break
+            except KeyboardInterrupt:
+                interrupts += 1
+        print(interrupts, threading.active_count(), client._busy)
+        """
+    )
+    interrupts, threads, busy = map(int, done.stdout.split())
+    assert interrupts > 10 and threads < 8 and busy == 0
+
+
 def test_a_client_works_after_ctrl_c(alice: Emulator, run_script: RunScript) -> None:
     alice.fault("silence")
     done = run_script(

@@ -5,22 +5,21 @@ thread is inside a C function, Ctrl-C waits. So a call of the main thread is mad
 by a helper thread, and the main thread waits for it on a lock, which a signal
 interrupts. Other threads never see signals and call straight through.
 
-The helper is kept between calls and woken by a lock: a tenth of what starting a
-thread for each call would cost.
+The helper is kept between calls: a tenth of what starting a thread for each call
+would cost.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from queue import SimpleQueue
 from typing import Any, Callable, List, Optional, Tuple
 
 __all__ = ["is_main_thread", "run"]
 
 _main = threading.main_thread().ident
 _get_ident = threading.get_ident
-# More than one only if a signal handler makes a call while another one waits.
-_idle: List["_Worker"] = []
 # A cancelled call ends within 50 ms; this is for a callback that hangs.
 _PATIENCE_S = 1.0
 
@@ -30,67 +29,71 @@ def is_main_thread() -> bool:
     return _get_ident() == _main
 
 
-class _Worker:
-    __slots__ = ("abandoned", "done", "error", "job", "result", "wake")
+class _Job:
+    __slots__ = ("arguments", "done", "error", "finished", "function", "result")
 
-    def __init__(self) -> None:
-        self.job: Optional[Tuple[Callable[..., Any], Tuple[Any, ...]]] = None
+    def __init__(self, function: Callable[..., Any], arguments: Tuple[Any, ...]) -> None:
+        self.function = function
+        self.arguments = arguments
         self.result: Any = None
         self.error: Optional[BaseException] = None
-        self.abandoned = False
-        self.wake = threading.Lock()
+        self.finished = False
         self.done = threading.Lock()
-        self.wake.acquire()
         self.done.acquire()
-        threading.Thread(target=self._loop, name="imgroup-main", daemon=True).start()
 
-    def _loop(self) -> None:
-        while True:
-            self.wake.acquire()
-            job, self.job = self.job, None
-            if job is not None:
-                try:
-                    self.result = job[0](*job[1])
-                except BaseException as error:
-                    self.error = error
-                job = None
-            self.done.release()
-            if self.abandoned:
-                return
+
+# A signal may break off the main thread between any two of its steps. So all that is
+# counted is counted by the helpers, which no signal interrupts.
+_jobs: "SimpleQueue[_Job]" = SimpleQueue()
+_idle: List[None] = []
+
+
+def _help() -> None:
+    jobs = _jobs
+    _idle.append(None)
+    while True:
+        job = jobs.get()
+        _idle.pop()
+        try:
+            job.result = job.function(*job.arguments)
+        except BaseException as error:
+            job.error = error
+        job.finished = True
+        # Counted as idle before the main thread can come with the next job.
+        _idle.append(None)
+        job.done.release()
+        del job
 
 
 def run(cancel: Callable[[], None], function: Callable[..., Any], *arguments: Any) -> Any:
     """Runs the function on a helper thread. What interrupts the wait calls `cancel`."""
+    job = _Job(function, arguments)
     try:
-        worker = _idle.pop()
-    except IndexError:
-        worker = _Worker()
-    worker.job = (function, arguments)
-    worker.wake.release()
-    try:
-        worker.done.acquire()
+        # One is enough, unless a signal handler makes a call while another one waits.
+        if not _idle:
+            threading.Thread(target=_help, name="imgroup-main", daemon=True).start()
+        _jobs.put(job)
+        job.done.acquire()
     except BaseException:
         # Ctrl-C, or whatever a signal handler raised.
-        worker.abandoned = True
         cancel()
-        worker.done.acquire(timeout=_PATIENCE_S)
+        if not job.finished:
+            job.done.acquire(timeout=_PATIENCE_S)
         raise
-    error, result = worker.error, worker.result
-    worker.error = worker.result = None
-    _idle.append(worker)
-    if error is None:
-        return result
+    if job.error is None:
+        return job.result
     try:
-        raise error
+        raise job.error
     finally:
         # Its traceback holds this frame.
-        del error
+        del job
 
 
 def _after_fork_in_child() -> None:
-    global _main
+    global _main, _jobs
     # The thread that forked is the only one, and the main one, of the child.
     _main = threading.get_ident()
+    _jobs = SimpleQueue()
     _idle.clear()
 
 
