@@ -196,6 +196,9 @@ fn rows() -> Vec<Row> {
     let chunked = |chunks: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
     let length = |value: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {value}\r\n\r\n{OK_BODY}");
     let n = OK_BODY.len();
+    let padded = format!("{OK_BODY}{}", " ".repeat(16 * 1024 - n - "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n".len()));
+    let filling = String::from_utf8(http("200 OK", "", &padded)).unwrap();
+    let poison = ok_text.replace("3}", "4}");
     let mut rows = vec![
         unsent("6", "connection refused", Closed, CONNECT),
         unsent("7", "connections hang", BlackHole, CONNECT),
@@ -233,6 +236,12 @@ fn rows() -> Vec<Row> {
             let _ = std::io::Read::read(&mut peer.stream, &mut [0; 20]);
             Then::Reset
         })), IO, Dropped),
+        // The service has not got all of the add, so it cannot have been applied.
+        bad("26b", "RST in the middle of a long body", Narrow(act(|peer| {
+            peer.wait();
+            thread::sleep(Duration::from_millis(30));
+            Then::Reset
+        })), IO, (Unknown, 3), (NotSent, 3), Dropped).bulky(),
         ambiguous("27", "RST after the request", raw("", Then::Reset), IO, Dropped),
         ambiguous("28", "FIN after the request", raw("", Then::Close), IO, Dropped),
         ambiguous("28t", "FIN after the request, over TLS", Https(say("", Then::Close)), IO, Dropped),
@@ -288,6 +297,7 @@ fn rows() -> Vec<Row> {
         good("43c", "chunked", reply(chunked(&format!("10\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n", &OK_BODY[..16], n - 16, &OK_BODY[16..]))), (1, 1), Kept),
         good("44", "bytes behind the reply", reply(format!("{ok_text}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")), (1, 1), Dropped),
         good("44t", "bytes behind the reply, over TLS", Https(say(format!("{ok_text}HTTP/1.1 500 Late\r\n\r\n"), Then::Keep)), (1, 1), Dropped),
+        good("44u", "bytes behind a reply that fills the buffer, over TLS", Https(say(filling + &poison, Then::Keep)), (1, 1), Dropped),
         ambiguous("44b", "Content-Length ends inside the JSON", raw(&length("40"), Then::Keep), BAD, Dropped),
         ambiguous("45", "two different Content-Lengths", raw(&format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\nContent-Length: 9\r\n\r\n{OK_BODY}"), Then::Keep), BAD, Dropped),
         ambiguous("46", "negative Content-Length", raw(&length("-5"), Then::Keep), BAD, Dropped),
@@ -468,7 +478,7 @@ fn play(row: &Row, call: Call) -> Result<(), String> {
     let succeeds = row.code == codes::OK || outcome == NotSent && matches!(row.fault, Warm(_));
     check(row, &result, succeeds, outcome, attempts)?;
     let counted = if outcome == NotSent && !succeeds { 0 } else { attempts as usize };
-    let whole = !matches!(row.number, "25" | "26" | "33" | "33b" | "34");
+    let whole = !matches!(row.number, "25" | "26" | "26b" | "33" | "33b" | "34");
     if whole && received != counted {
         return Err(format!("the server received {received} requests, not {counted}"));
     }
