@@ -57,7 +57,9 @@ type Server struct {
 	stdin   io.Closer
 	stderr  *output
 	http    *http.Client
-	once    sync.Once
+	// Where clients of the server share their pace; gone with it.
+	directory string
+	once      sync.Once
 }
 
 // output keeps what the emulator says, with a lock as its reader may come early.
@@ -175,11 +177,17 @@ func Start(options ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	directory, err := os.MkdirTemp("", "imgrouptest-")
+	if err != nil {
+		return nil, err
+	}
 	if err := command.Start(); err != nil {
+		_ = os.Remove(directory)
 		return nil, fmt.Errorf("imgrouptest: %s: %w", path, err)
 	}
 	server := &Server{
 		SecretKey: demoKey,
+		directory: directory,
 		command:   command,
 		stdin:     stdin,
 		stderr:    stderr,
@@ -214,6 +222,7 @@ func (s *Server) Close() {
 		killer := time.AfterFunc(10*time.Second, func() { _ = s.command.Process.Kill() })
 		_ = s.command.Wait()
 		killer.Stop()
+		_ = os.RemoveAll(s.directory)
 	})
 }
 
@@ -223,7 +232,7 @@ func (s *Server) Close() {
 // Since v0.1.0.
 func (s *Server) Client(options ...imgroup.Option) *imgroup.Client {
 	s.helper()
-	options = append([]imgroup.Option{imgroup.WithEndpoint(s.URL)}, options...)
+	options = append([]imgroup.Option{imgroup.WithEndpoint(s.URL), imgroup.WithQuotaDirectory(s.directory)}, options...)
 	client, err := imgroup.NewClient(s.SDKAppID, s.Identifier, s.SecretKey, options...)
 	if err != nil {
 		s.fail(err)
@@ -244,6 +253,7 @@ func (s *Server) Environ() []string {
 		"IMGROUP_IDENTIFIER=" + s.Identifier,
 		"IMGROUP_SECRET_KEY=" + s.SecretKey,
 		"IMGROUP_ENDPOINT=" + s.URL,
+		"IMGROUP_QUOTA_DIR=" + s.directory,
 	}
 }
 

@@ -168,7 +168,7 @@ func TestNoServerOutlivesItsParent(t *testing.T) {
 	}
 	t.Parallel()
 	command := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	command.Env = append(os.Environ(), child+"=1")
+	command.Env = append(os.Environ(), child+"=1", "TMPDIR="+t.TempDir())
 	output, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
