@@ -31,13 +31,13 @@ $(LIBRARY): $(SOURCES) | tools-build
 # Its own folder keeps cargo from putting another libimgroup.so in place of ours.
 $(ARCHIVE): $(SOURCES) | tools-build
 	$(CARGO) rustc --locked --release --lib --crate-type staticlib --target-dir target/plain
-	@mkdir -p $(RELEASE) && cp target/plain/release/libimgroup.a $@
+	@mkdir -p $(RELEASE) && install -m 644 target/plain/release/libimgroup.a $@
 
 command: $(COMMAND) ## the imgroup command, with the emulator in it
 
 $(COMMAND): $(SOURCES) | tools-build
 	$(CARGO) build --locked --release --features cli --bin imgroup --target-dir target/plain
-	@mkdir -p $(RELEASE) && cp target/plain/release/imgroup $@
+	@mkdir -p $(RELEASE) && install -m 755 target/plain/release/imgroup $@
 
 header: ## write include/imgroup.h anew from src/ffi
 	$(CARGO) build --features header
@@ -84,6 +84,13 @@ check-go: tools-go lib
 check-deb: tools-check
 	$(MAKE) deb
 	$(MAKE) installed-tests INSTALLED_TESTS=deb
+
+# ---- benchmarks
+
+.PHONY: bench
+bench: tools-go lib command ## what the wrappers add to a call, against C in one run
+	@[ -x target/python-venv/bin/python ] || $(MAKE) test-python
+	benches/wrappers/run.py $(RELEASE) $(COMMAND) target/python-venv/bin/python
 
 # ---- tools
 
