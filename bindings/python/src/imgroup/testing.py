@@ -211,13 +211,10 @@ class Emulator:
         """
         from .client import Client
 
-        if self._pace is None:
-            # The words by which processes share a pace stay behind on /dev/shm else.
-            self._pace = tempfile.TemporaryDirectory(prefix="imgroup-")
         defaults: Dict[str, Any] = {
             "endpoint": self.url,
             "quota": 1_000_000,
-            "quota_directory": self._pace.name,
+            "quota_directory": self._quota_directory(),
         }
         return Client(self.sdkappid, self.identifier, self.secret_key, **{**defaults, **options})
 
@@ -228,7 +225,14 @@ class Emulator:
             "IMGROUP_IDENTIFIER": self.identifier,
             "IMGROUP_SECRET_KEY": self.secret_key,
             "IMGROUP_ENDPOINT": self.url,
+            "IMGROUP_QUOTA_DIR": self._quota_directory(),
         }
+
+    def _quota_directory(self) -> str:
+        # The files by which processes share a pace would stay behind in /dev/shm.
+        if self._pace is None:
+            self._pace = tempfile.TemporaryDirectory(prefix="imgroup-")
+        return self._pace.name
 
     def stop(self) -> None:
         """Ends it. Idempotent."""
