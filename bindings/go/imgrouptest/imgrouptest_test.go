@@ -123,7 +123,10 @@ func TestTheClockCanBeMoved(t *testing.T) {
 }
 
 func TestWhatIsMissingIsSaid(t *testing.T) {
-	path := os.Getenv("IMGROUP_COMMAND")
+	path, err := imgrouptest.Command()
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("IMGROUP_COMMAND", "")
 	t.Setenv("PATH", t.TempDir())
 	if _, err := imgrouptest.Start(); err == nil || !strings.Contains(err.Error(), "IMGROUP_COMMAND") {
