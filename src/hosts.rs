@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// After so many failures of the primary in a row, the backup is used for a while.
 const IN_A_ROW: u32 = 3;
 const STAY: Duration = Duration::from_secs(30);
+/// A probe that says nothing for so long (its call may have been cancelled) is
+/// followed by another one.
+const PROBE: Duration = Duration::from_secs(5);
 
 pub(crate) const PRIMARY: usize = 0;
 pub(crate) const BACKUP: usize = 1;
@@ -39,10 +42,15 @@ impl Hosts {
         if !self.has_backup {
             return PRIMARY;
         }
-        match self.lock().stay_until {
+        let mut state = self.lock();
+        match state.stay_until {
+            None => PRIMARY,
             Some(until) if now < until => BACKUP,
-            // Time to probe the primary.
-            _ => PRIMARY,
+            // One call probes the primary; the others stay until that is known.
+            Some(_) => {
+                state.stay_until = Some(now + PROBE);
+                PRIMARY
+            }
         }
     }
 
@@ -83,12 +91,15 @@ mod tests {
         hosts.report(PRIMARY, false, begin);
         assert_eq!(hosts.choose(after(29)), BACKUP);
         assert_eq!(hosts.choose(after(31)), PRIMARY, "the probe");
-        hosts.report(PRIMARY, false, after(31));
-        assert_eq!(hosts.choose(after(32)), BACKUP, "the probe failed");
-        hosts.report(PRIMARY, true, after(62));
-        assert_eq!(hosts.choose(after(62)), PRIMARY);
-        hosts.report(PRIMARY, false, after(63));
-        assert_eq!(hosts.choose(after(63)), PRIMARY, "the count began anew");
+        assert_eq!(hosts.choose(after(31)), BACKUP, "one is enough");
+        assert_eq!(hosts.choose(after(37)), PRIMARY, "nothing was heard of it");
+        hosts.report(PRIMARY, false, after(37));
+        assert_eq!(hosts.choose(after(66)), BACKUP, "the probe failed");
+        assert_eq!(hosts.choose(after(68)), PRIMARY, "the next probe");
+        hosts.report(PRIMARY, true, after(68));
+        assert_eq!(hosts.choose(after(68)), PRIMARY);
+        hosts.report(PRIMARY, false, after(69));
+        assert_eq!(hosts.choose(after(69)), PRIMARY, "the count began anew");
     }
 
     #[test]

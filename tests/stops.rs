@@ -177,7 +177,7 @@ fn every_wait_ends_at_once() {
                 scope.spawn(move || {
                     let name = place.name;
                     let (mut times, mut strays) = (Vec::new(), Vec::new());
-                    while times.len() < TRIALS / 2 {
+                    while times.len() < TRIALS {
                         match trial(place, shutdown) {
                             Ok(time) => times.push(time),
                             Err(error) => strays.push(error),
@@ -193,6 +193,53 @@ fn every_wait_ends_at_once() {
                     assert!(worst <= 10 * BOUND, "{name}, shutdown {shutdown}: worst {worst:?}");
                 });
             }
+        }
+    });
+}
+
+/// The deadline of the call, when no limit of a phase or an attempt comes first.
+#[test]
+fn every_wait_ends_at_the_deadline() {
+    const TIMEOUT: Duration = Duration::from_millis(300);
+    let places = places();
+    thread::scope(|scope| {
+        for place in &places {
+            scope.spawn(move || {
+                let name = place.name;
+                // Where waiting is of no use, nobody waits.
+                let (code, waits) = match name {
+                    "back-off" => (codes::HTTP_STATUS, false),
+                    "quota" | "quota callback" => (codes::QUOTA, false),
+                    _ => (codes::DEADLINE, true),
+                };
+                let late: Vec<_> = (0..TRIALS / 2)
+                    .map(|_| {
+                        let scratch = Scratch::new();
+                        let scene = (place.prepare)(&scratch);
+                        let client = Arc::new(Client::new(&scene.config).unwrap());
+                        let other = (scene.before)(&client);
+                        let options = CallOptions { timeout: Some(TIMEOUT), ..CallOptions::default() };
+                        let begin = Instant::now();
+                        let error = if scene.body > 0 {
+                            let body = format!(r#"{{"Filler":"{}"}}"#, "x".repeat(scene.body));
+                            client.request("v4/sns/friend_import", &body, false, &options)
+                        } else {
+                            client.delete_lists("alice", &["Family"], &options)
+                        }
+                        .unwrap_err();
+                        let took = begin.elapsed();
+                        assert_eq!(error.code(), code, "{name}: {error}");
+                        assert!(!waits || took >= TIMEOUT, "{name}: {took:?}");
+                        if let Some(other) = other {
+                            other.join().unwrap();
+                        }
+                        took.saturating_sub(TIMEOUT)
+                    })
+                    .collect();
+                let worst = *late.iter().max().unwrap();
+                let median = median(late);
+                assert!(median <= LATE && worst <= 10 * LATE, "{name}: median {median:?}, worst {worst:?}");
+            });
         }
     });
 }
