@@ -146,7 +146,7 @@ impl Inner {
             }
             result => {
                 let result = result.and_then(|reply| {
-                    turn.removed(&refs(&merged.names));
+                    turn.removed(&merged.names);
                     reply.into_response(&tally, |_, _| Ok(()))
                 });
                 for rider in &riders {
@@ -212,8 +212,8 @@ impl Inner {
             return with_past(joint, own.outcome);
         }
         if joint.is_ok() {
-            turn.removed(&refs(&left));
-            turn.removed(&refs(&gone));
+            turn.removed(&left);
+            turn.removed(&gone);
         }
         for rider in &together {
             rider.waiter.serve(with_past(joint.clone(), rider.before));

@@ -35,6 +35,9 @@ pub(crate) struct AccountQueue {
 #[derive(Default)]
 struct Line {
     waiting: VecDeque<Arc<Waiter>>,
+    /// What whoever has the turn has removed: callers that come before it returns
+    /// were there at the same time.
+    removed: Vec<String>,
 }
 
 /// Where a waiter stands.
@@ -119,6 +122,12 @@ impl Waiter {
         lock(&self.removed).iter().any(|removed| removed == name)
     }
 
+    /// Another delete has removed these lists.
+    fn learn(&self, removed: &[String]) {
+        let common = removed.iter().filter(|name| self.names().contains(name));
+        lock(&self.removed).extend(common.cloned());
+    }
+
     /// What may have become of its names by now.
     pub fn set_outcome(&self, outcome: Outcome) {
         self.outcome.store(outcome as u8, Ordering::SeqCst);
@@ -174,6 +183,7 @@ impl AccountQueue {
                 result: Mutex::default(),
                 removed: Mutex::default(),
             });
+            waiter.learn(&line.removed);
             line.waiting.push_back(Arc::clone(&waiter));
             waiter
         };
@@ -273,14 +283,15 @@ impl Turn<'_> {
         riders
     }
 
-    /// Those still waiting learn which lists were just removed.
-    pub fn removed(&self, names: &[&str]) {
-        let lines = self.queue.shard(self.account);
-        let Some(line) = lines.get(self.account) else { return };
+    /// Those still waiting, and those who come before the turn ends, learn which
+    /// lists were just removed.
+    pub fn removed(&self, names: &[String]) {
+        let mut lines = self.queue.shard(self.account);
+        let Some(line) = lines.get_mut(self.account) else { return };
         for waiter in &line.waiting {
-            let common = names.iter().filter(|name| waiter.names().iter().any(|own| own == *name));
-            lock(&waiter.removed).extend(common.map(|name| (*name).to_owned()));
+            waiter.learn(names);
         }
+        line.removed.extend_from_slice(names);
     }
 
     /// This caller has to leave before the request was through: those who rode
@@ -305,6 +316,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut lines = self.queue.shard(self.account);
         let Some(line) = lines.get_mut(self.account) else { return };
+        line.removed.clear();
         let now = Instant::now();
         while let Some(next) = line.waiting.pop_front() {
             if next.running.interrupted().is_none() && next.running.deadline > now {

@@ -201,9 +201,10 @@ fn compare(
     Ok(())
 }
 
-/// Whether the policy repeats a delete after this.
+/// Whether the policy repeats a delete after this until it succeeds. A write that the
+/// service is slow with may collide with its own repetitions to the end.
 fn order_is_repeated(result: &Result<imgroup::lists::Response, imgroup::error::Error>) -> bool {
-    result.as_ref().is_err_and(|error| error.http_status() != 413 && error.code() != 39999)
+    result.as_ref().is_err_and(|error| error.http_status() != 413 && ![39999, 30008].contains(&error.code()))
 }
 
 #[test]
