@@ -1075,7 +1075,8 @@ IMGROUP_API
 int32_t imgroup_response_has_sequence(const imgroup_response *response);
 
 /**
- * How many requests the call took.
+ * How many times the request was sent. What the library read to find out whether a
+ * list is gone does not count.
  *
  * @param response  a response, or NULL.
  * @return their number, 1 if all went well at once; 0 for NULL.

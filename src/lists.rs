@@ -25,7 +25,8 @@ pub struct Response {
     /// `CurrentSequence`: the version of the account's table of lists. It changes
     /// with the lists; nothing else is promised of it.
     pub sequence: Option<u64>,
-    /// How many attempts it took.
+    /// How many times the request was sent; reads to find out whether a list is gone
+    /// do not count.
     pub attempts: u32,
     /// An earlier attempt may have been applied already.
     pub was_ambiguous: bool,

@@ -78,7 +78,8 @@ pub unsafe extern "C" fn imgroup_response_has_sequence(response: *const imgroup_
     get(response, 0, |texts| Some(i32::from(texts.response.sequence.is_some())))
 }
 
-/// How many requests the call took.
+/// How many times the request was sent. What the library read to find out whether a
+/// list is gone does not count.
 ///
 /// @param response  a response, or NULL.
 /// @return their number, 1 if all went well at once; 0 for NULL.
