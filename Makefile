@@ -62,7 +62,7 @@ test-go: tools-go lib command ## the Go package
 	IMGROUP_COMMAND='$(abspath $(COMMAND))' bindings/go/run-tests.sh
 
 # What takes longer than a functional test, or looks at the code itself.
-CHECKS := check-style check-valgrind check-foreign check-go check-deb
+CHECKS := check-style check-valgrind check-torture check-foreign check-go check-deb
 .PHONY: $(CHECKS)
 
 check: $(CHECKS) ## linters, and what takes longer
@@ -74,6 +74,10 @@ check-style:
 
 check-valgrind: tools-check lib
 	IMGROUP_VALGRIND=1 $(CARGO) test --locked --features cli --test c_abi valgrind
+
+# The n-th system call of the network fails, for every n.
+check-torture: tools-check
+	$(CARGO) test --locked --features cli --test torture -- --ignored
 
 check-foreign: tools-check command
 	tests/foreign/run.sh $(COMMAND)
