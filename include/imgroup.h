@@ -68,10 +68,8 @@
 /* Marks what the shared library exports. */
 #if defined(__GNUC__)
 #define IMGROUP_API __attribute__((visibility("default")))
-#define IMGROUP_MUST_USE __attribute__((warn_unused_result))
 #else
 #define IMGROUP_API
-#define IMGROUP_MUST_USE
 #endif
 
 /**
@@ -619,14 +617,15 @@ int32_t imgroup_config_set_quota_directory(imgroup_config *config,
                                            imgroup_error **error);
 
 /**
- * Shares the pace with other machines through Redis. The quota belongs to the
- * app: more machines give availability, not speed.
+ * Reserved for sharing the pace with other machines through Redis. No build of
+ * this version can, so it always fails; the function is there so that programs
+ * which try it link with any build. Give each machine its part of the quota with
+ * imgroup_config_set_quota_share instead.
  *
  * @param config  the configuration.
  * @param url     "redis://host:port".
  * @param error   out, may be NULL: why it failed.
- * @return IMGROUP_OK, IMGROUP_E_HANDLE, an argument error, or IMGROUP_E_CONFIG,
- *         also where the library was built without its Redis client.
+ * @return IMGROUP_E_CONFIG, IMGROUP_E_HANDLE or an argument error.
  */
 IMGROUP_API
 int32_t imgroup_config_set_quota_redis(imgroup_config *config,

@@ -321,7 +321,7 @@ impl Inner {
                     running.sleep_until(Instant::now() + wait).map(|()| Some(wait))
                 }
             },
-            Quota::Machine | Quota::Redis(_) => {
+            Quota::Machine => {
                 let limit = match self.config.quota_per_second {
                     0 => pace::documented_limit(name),
                     set => set,

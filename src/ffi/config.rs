@@ -247,14 +247,15 @@ pub unsafe extern "C" fn imgroup_config_set_quota_directory(
     unsafe { set(config, error, |config| config.set_quota_directory(input::text(path, "path")?)) }
 }
 
-/// Shares the pace with other machines through Redis. The quota belongs to the
-/// app: more machines give availability, not speed.
+/// Reserved for sharing the pace with other machines through Redis. No build of
+/// this version can, so it always fails; the function is there so that programs
+/// which try it link with any build. Give each machine its part of the quota with
+/// imgroup_config_set_quota_share instead.
 ///
 /// @param config  the configuration.
 /// @param url     "redis://host:port".
 /// @param error   out, may be NULL: why it failed.
-/// @return IMGROUP_OK, IMGROUP_E_HANDLE, an argument error, or IMGROUP_E_CONFIG,
-///         also where the library was built without its Redis client.
+/// @return IMGROUP_E_CONFIG, IMGROUP_E_HANDLE or an argument error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_config_set_quota_redis(
     config: *mut imgroup_config,
