@@ -678,3 +678,37 @@ impl Buffers for LinkBuffers {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_connections_are_let_go() {
+        let mut config = Config::new(1400000000, "administrator", "key").unwrap();
+        config.set_endpoint("https://localhost").unwrap();
+        let roots = crate::tls::roots(&config.trust).unwrap();
+        let hosts = [config.primary().unwrap().clone()];
+        let transport = HttpTransport::new(&config, &hosts, crate::tls::client_config(roots), Arc::default());
+        let host = &transport.hosts[0];
+        let ago = |age: Duration| Instant::now().checked_sub(age).expect("the machine runs for minutes");
+
+        let lane = host.take();
+        let first = Arc::clone(&lane.exchange);
+        host.keep(lane);
+        let mut lane = host.take();
+        assert!(Arc::ptr_eq(&first, &lane.exchange), "the one used last");
+        lane.born = ago(LIFE);
+        host.keep(lane);
+        assert!(!Arc::ptr_eq(&first, &host.take().exchange), "it had lived long enough");
+
+        let lanes: Vec<_> = (0..3).map(|_| host.take()).collect();
+        lanes.into_iter().for_each(|lane| host.keep(lane));
+        lock(&host.idle)[0].used = ago(IDLE + Duration::from_secs(1));
+        let lane = host.take();
+        host.keep(lane);
+        assert_eq!(lock(&host.idle).len(), 2, "the one that nobody needed has gone");
+        (0..KEPT + 9).map(|_| host.take()).collect::<Vec<_>>().into_iter().for_each(|lane| host.keep(lane));
+        assert_eq!(lock(&host.idle).len(), KEPT);
+    }
+}
