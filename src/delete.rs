@@ -242,11 +242,23 @@ impl Inner {
         }
     }
 
-    /// One delete for these names, whoever asked for them.
+    /// One delete for these names, whoever asked for them. If its own first attempt
+    /// may be why they are missing, that too is found by reading.
     fn alone(&self, account: &str, names: &[&str], running: &Running, tally: &mut Tally) -> Result<Response> {
         let body = lists::delete_body(account, names);
-        self.perform(GROUP_DELETE, &mut Fixed(&body), true, running, tally)?
-            .into_response(tally, |_, _| Ok(()))
+        let error = match self.perform(GROUP_DELETE, &mut Fixed(&body), true, running, tally) {
+            Ok(reply) => return reply.into_response(tally, |_, _| Ok(())),
+            Err(error) => error,
+        };
+        if !means_missing(&error) || tally.outcome != Outcome::Unknown {
+            return Err(error);
+        }
+        match self.read_lists(account, running, &mut Tally::default()) {
+            Ok(read) if !names.iter().any(|name| read.lists.iter().any(|list| list.name == *name)) => {
+                Ok(Response { attempts: tally.attempts, was_ambiguous: true, lists: Vec::new(), ..read })
+            }
+            _ => Err(error),
+        }
     }
 
     fn read_lists(&self, account: &str, running: &Running, tally: &mut Tally) -> Result<Response> {
