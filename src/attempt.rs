@@ -121,8 +121,12 @@ impl Inner {
         tally: &mut Tally,
     ) -> Result<Success> {
         let mut course = Course::default();
+        let mut last = None;
         loop {
-            let ticket = self.admit(command, running, tally)?;
+            let ticket = match self.admit(command, running, tally) {
+                Ok(ticket) => ticket,
+                Err(error) => return Err(self.after_failure(error, last.as_deref())),
+            };
             let failed = match self.attempt(command, payload, &ticket, &mut course, running, tally) {
                 Ok(success) => {
                     self.budget.give_back(course.held);
@@ -135,7 +139,10 @@ impl Inner {
                 return Err(self.ended(command, stop, &failed, "", tally));
             }
             let wake = match self.next_step(command, &failed, idempotent, running, &mut course) {
-                Step::Again => continue,
+                Step::Again => {
+                    last = Some(failed);
+                    continue;
+                }
                 Step::At(wake) => wake,
                 Step::GiveUp(remark) => return Err(self.failure(command, &failed, remark, tally)),
                 Step::Leave(remark) => {
@@ -147,6 +154,7 @@ impl Inner {
                 let remark = "ended in the pause before the next attempt";
                 return Err(self.ended(command, stop, &failed, remark, tally));
             }
+            last = Some(failed);
         }
     }
 
@@ -406,6 +414,23 @@ impl Inner {
         let details = error.details_mut();
         (details.code, details.class) = (stop.code(), codes::class(stop.code()));
         details.retryable = stop == Stop::Deadline;
+        error
+    }
+
+    /// A further attempt was not let out: what the last one met is worth telling too.
+    fn after_failure(&self, mut error: Error, last: Option<&Failed>) -> Error {
+        if let Some(failed) = last {
+            let (host, random) = (self.host(failed.host), failed.random);
+            let details = error.details_mut();
+            let _ = write!(
+                details.message,
+                "; the attempt before met {}: {} (host {host}, random {random})",
+                codes::name(failed.code),
+                failed.text
+            );
+            (details.host, details.random) = (host, Some(random));
+            details.http_status = failed.http_status;
+        }
         error
     }
 

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -196,4 +197,23 @@ fn a_retry_that_would_come_too_late_is_not_waited_for() {
     assert_eq!((error.code(), error.outcome()), (codes::IO, Outcome::Unknown));
     assert!(error.message().contains("no time left for another attempt"), "{error}");
     assert_eq!(script.sent.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_refused_retry_tells_of_the_attempt_before() {
+    let (_, script) =
+        client(&[Answer(200, r#"{"ErrorCode":60007,"ActionStatus":"FAIL","ErrorInfo":"too often"}"#)]);
+    let asked = AtomicU32::new(0);
+    let mut config = Config::new(1400000000, "administrator", "key").unwrap();
+    config.set_region("sgp").unwrap();
+    let first_only = move |_: &str| if asked.fetch_add(1, Ordering::SeqCst) == 0 { 0 } else { -1 };
+    config.set_quota_callback(Some(Arc::new(first_only)));
+    let client = Client::with_transport(&config, Arc::clone(&script) as Arc<dyn Transport>);
+    let error = get(&client).unwrap_err();
+    assert_eq!((error.code(), error.outcome(), error.attempts()), (codes::QUOTA, Outcome::Rejected, 1));
+    assert_eq!((error.host(), error.http_status()), ("adminapisgp.im.qcloud.com", 200));
+    assert!(error.random().is_some());
+    let told =
+        "the attempt before met ERR_SVR_COMM_REST_FREQ_LIMIT: this command is called more often than allowed";
+    assert!(error.message().contains(told), "{error}");
 }
