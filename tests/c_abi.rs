@@ -11,7 +11,7 @@ use imgroup::emulator::{DEMO_SECRET_KEY, Emulator, Options};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Programs in `tests/c` that run against an emulator and report by their status.
-const PROGRAMS: &[&str] = &["version", "happy", "arguments", "situations", "frees", "threads"];
+const PROGRAMS: &[&str] = &["version", "happy", "arguments", "situations", "frees", "threads", "misuse"];
 
 /// Where `make lib` puts what is shipped; makes it if it is not there.
 fn library_directory() -> &'static Path {
@@ -189,6 +189,14 @@ fn the_readme_names_every_function_family_of_the_header() {
                 && (table.contains(last) || function.contains("_set_")));
         assert!(named, "{function} is missing from the table in README.md");
     }
+}
+
+#[test]
+fn the_misuse_of_every_function_is_tested() {
+    let source = std::fs::read_to_string(format!("{ROOT}/tests/c/misuse.c")).unwrap();
+    let missing: Vec<_> =
+        declared().into_iter().filter(|function| !source.contains(&format!("{function}("))).collect();
+    assert!(missing.is_empty(), "tests/c/misuse.c has no row for {missing:?}");
 }
 
 #[test]

@@ -80,7 +80,10 @@ pub(super) unsafe fn texts<'a>(
     if array.is_null() {
         return Err(Error::argument(parameter, format_args!("must not be NULL, as {length} are announced")));
     }
-    // SAFETY: the caller's promise, and the length is bounded.
+    if !array.is_aligned() {
+        return Err(Error::argument(parameter, "must be an array of pointers, aligned as such"));
+    }
+    // SAFETY: the caller's promise; it is aligned, and the length is bounded.
     let array = unsafe { slice::from_raw_parts(array, length) };
     let mut texts = Vec::with_capacity(length);
     for (index, &entry) in array.iter().enumerate() {
