@@ -62,7 +62,7 @@ test-go: tools-go lib command ## the Go package
 	IMGROUP_COMMAND='$(abspath $(COMMAND))' bindings/go/run-tests.sh
 
 # What takes longer than a functional test, or looks at the code itself.
-CHECKS := check-style check-valgrind check-torture check-foreign check-go check-deb
+CHECKS := check-style check-valgrind check-asan check-torture check-foreign check-go check-deb
 .PHONY: $(CHECKS)
 
 check: $(CHECKS) ## linters, and what takes longer
@@ -74,6 +74,15 @@ check-style:
 
 check-valgrind: tools-check lib
 	IMGROUP_VALGRIND=1 $(CARGO) test --locked --features cli --test c_abi valgrind
+
+# The same C programs, with the sanitizer in them and in the library. The stable
+# compiler has it behind the switch for its own build.
+ASAN_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
+ASAN_LIBRARY = $(CURDIR)/target/asan/$(ASAN_TARGET)/release
+check-asan: tools-check lib
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Cforce-frame-pointers=yes' $(CARGO) rustc --locked --release --lib --crate-type cdylib --target $(ASAN_TARGET) --target-dir target/asan
+	@ln -sf libimgroup.so $(ASAN_LIBRARY)/libimgroup.so.$(IMGROUP_ABI)
+	IMGROUP_ASAN='$(ASAN_LIBRARY)' $(CARGO) test --locked --features cli --test c_abi sanitizer
 
 # The n-th system call of the network fails, for every n.
 check-torture: tools-check

@@ -110,6 +110,13 @@ fn the_header_alone_compiles_everywhere() {
 enum Link {
     Shared,
     Static,
+    /// With AddressSanitizer, in the program and in the library.
+    Sanitized,
+}
+
+/// Where `make check-asan` has put the library that it built with AddressSanitizer.
+fn sanitized_library() -> Option<PathBuf> {
+    std::env::var_os("IMGROUP_ASAN").map(PathBuf::from)
 }
 
 /// Compiles a program of `tests/c` into `folder`, of which each test has its own.
@@ -123,13 +130,22 @@ fn compile(program: &str, link: Link, folder: &str) -> PathBuf {
         .arg(format!("{ROOT}/tests/c/{program}.c"))
         .arg("-o")
         .arg(&binary);
-    match link {
-        Link::Shared => command
+    let shared = |command: &mut Command, library: &Path| {
+        command
             .arg(format!("-L{}", library.display()))
             .arg("-limgroup")
-            .arg(format!("-Wl,-rpath,{}", library.display())),
-        Link::Static => command.arg(library.join("libimgroup.a")).args(["-lgcc_s", "-lm", "-ldl"]),
+            .arg(format!("-Wl,-rpath,{}", library.display()));
     };
+    match link {
+        Link::Shared => shared(&mut command, library),
+        Link::Sanitized => {
+            command.args(["-fsanitize=address", "-fno-omit-frame-pointer"]);
+            shared(&mut command, &sanitized_library().expect("IMGROUP_ASAN"));
+        }
+        Link::Static => {
+            command.arg(library.join("libimgroup.a")).args(["-lgcc_s", "-lm", "-ldl"]);
+        }
+    }
     run(command.arg("-pthread"));
     binary
 }
@@ -216,5 +232,21 @@ fn programs_run_under_valgrind_without_an_error_or_a_leak() {
     }
     for program in PROGRAMS {
         execute(&compile(program, Link::Shared, "valgrind"), true);
+    }
+}
+
+#[test]
+fn programs_run_under_the_address_sanitizer_which_is_awake() {
+    if sanitized_library().is_none() {
+        println!("set IMGROUP_ASAN to run this; `make check-asan` does");
+        return;
+    }
+    let bad = Command::new(compile("known_bad", Link::Sanitized, "asan")).output().unwrap();
+    let report = String::from_utf8_lossy(&bad.stderr);
+    assert!(!bad.status.success(), "a use after free went unnoticed");
+    assert!(report.contains("heap-use-after-free"), "{report}");
+    assert!(report.contains("imgroup_error_free"), "no stack of the library: {report}");
+    for program in PROGRAMS {
+        execute(&compile(program, Link::Sanitized, "asan"), false);
     }
 }
