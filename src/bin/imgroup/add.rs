@@ -1,5 +1,7 @@
 //! `imgroup add`
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use imgroup::codes;

@@ -1,6 +1,8 @@
 //! What every subcommand that talks to the service shares: credentials, host,
 //! output, and the exit codes.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! `imgroup get`
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use serde_json::json;

@@ -1,5 +1,7 @@
 //! `imgroup request`
 
+#![forbid(unsafe_code)]
+
 use std::io::Read as _;
 use std::process::ExitCode;
 

@@ -1,5 +1,7 @@
 //! `imgroup usersig`
 
+#![forbid(unsafe_code)]
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

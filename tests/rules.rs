@@ -1,0 +1,161 @@
+//! What the repository promises about itself: where `unsafe` may stand, which
+//! numbers never change, which compiler is enough.
+
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = Path::new(ROOT).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All sources of the library and the command, by their path below `src`.
+fn sources() -> Vec<(String, String)> {
+    let source = Path::new(ROOT).join("src");
+    let (mut folders, mut files) = (vec![source.clone()], Vec::<PathBuf>::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files.iter().map(|path| (path.strip_prefix(&source).unwrap().display().to_string(), read(path))).collect()
+}
+
+/// The code of a line, without its comment.
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap()
+}
+
+/// Whether a line opens a block, or an implementation, that the compiler does not
+/// check. A function only says that it is to be called in one.
+fn opens_unsafe(line: &str) -> bool {
+    let code = code(line);
+    code.match_indices("unsafe").any(|(at, word)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + word.len()..].trim_start();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+            && (after.starts_with('{') || after.starts_with("impl"))
+    })
+}
+
+fn may_be_unsafe(path: &str) -> bool {
+    path.starts_with("ffi/") || path.starts_with("sys/")
+}
+
+#[test]
+fn every_module_but_ffi_and_sys_forbids_unsafe() {
+    let sources = sources();
+    assert!(sources.len() > 50, "{}", sources.len());
+    for (path, source) in &sources {
+        if may_be_unsafe(path) {
+            continue;
+        }
+        assert!(!source.lines().any(opens_unsafe), "src/{path}: unsafe");
+        // lib.rs cannot forbid it, as ffi and sys are below it.
+        let first = source.lines().find(|line| !line.starts_with("//") && !line.is_empty());
+        if path != "lib.rs" {
+            assert_eq!(first, Some("#![forbid(unsafe_code)]"), "src/{path}");
+        }
+    }
+}
+
+#[test]
+fn every_unsafe_block_says_why_it_is_sound() {
+    let mut blocks = 0;
+    for (path, source) in sources().iter().filter(|(path, _)| may_be_unsafe(path)) {
+        let lines: Vec<&str> = source.lines().collect();
+        for (index, _) in lines.iter().enumerate().filter(|(_, line)| opens_unsafe(line)) {
+            blocks += 1;
+            // The comment stands above the statement that the block is part of.
+            let above = lines[..index].iter().rev().map(|line| line.trim());
+            let explained = above
+                .take_while(|line| {
+                    !line.ends_with(';') && !line.ends_with('}') && !line.is_empty() && !line.contains("fn ")
+                })
+                .any(|line| line.starts_with("// SAFETY: "));
+            assert!(explained, "src/{path}:{}: no SAFETY comment above", index + 1);
+        }
+    }
+    assert!(blocks > 50, "{blocks}");
+}
+
+/// Rows are added; none is ever changed or taken away.
+const CODES: &[(&str, i32)] = &[
+    ("IMGROUP_OK", 0),
+    ("IMGROUP_E_INVALID_ARGUMENT", -1),
+    ("IMGROUP_E_INVALID_UTF8", -2),
+    ("IMGROUP_E_HANDLE", -3),
+    ("IMGROUP_E_CONFIG", -4),
+    ("IMGROUP_E_DNS", -10),
+    ("IMGROUP_E_CONNECT", -11),
+    ("IMGROUP_E_TLS", -12),
+    ("IMGROUP_E_IO", -13),
+    ("IMGROUP_E_HTTP_STATUS", -14),
+    ("IMGROUP_E_BAD_REPLY", -15),
+    ("IMGROUP_E_DEADLINE", -20),
+    ("IMGROUP_E_CANCELLED", -21),
+    ("IMGROUP_E_SHUTDOWN", -22),
+    ("IMGROUP_E_QUOTA", -23),
+    ("IMGROUP_E_RESOURCE", -30),
+    ("IMGROUP_E_PANIC", -31),
+    ("IMGROUP_E_JOB_MISMATCH", -40),
+    ("IMGROUP_E_JOB_BUSY", -41),
+    ("IMGROUP_E_JOB_CORRUPT", -42),
+    ("IMGROUP_E_JOB_STOPPED", -43),
+];
+
+#[test]
+fn numbers_of_codes_never_change() {
+    let header = read("include/imgroup.h");
+    let end = header.find("} imgroup_code;").unwrap();
+    let start = header[..end].rfind("typedef enum").unwrap();
+    let declared: Vec<(&str, i32)> = header[start..end]
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = "))
+        .map(|(name, number)| (name, number.parse().unwrap()))
+        .collect();
+    assert_eq!(declared, CODES, "a new code is a new row here; an old row stays as it is");
+    for &(name, number) in CODES {
+        let row = imgroup::codes::CODES.iter().find(|row| row.number == number);
+        assert_eq!(row.map(|row| row.name), Some(name), "{number}");
+    }
+}
+
+#[test]
+fn the_lock_file_is_committed() {
+    let ignored = read(".gitignore");
+    assert!(!ignored.contains("Cargo.lock"), "Cargo.lock is ignored");
+    assert!(read("Cargo.lock").contains("name = \"imgroup\""));
+    let git = std::process::Command::new("git").args(["ls-files", "Cargo.lock"]).current_dir(ROOT).output();
+    // A release archive has no git, but has the file.
+    if let Ok(listed) = git
+        && listed.status.success()
+    {
+        assert_eq!(String::from_utf8_lossy(&listed.stdout).trim(), "Cargo.lock");
+    }
+}
+
+#[test]
+fn one_version_of_rust_is_named_everywhere() {
+    let manifest = read("Cargo.toml");
+    let version = manifest.split("rust-version = \"").nth(1).unwrap().split('"').next().unwrap();
+    for path in ["README.md", "CONTRIBUTING.md", "packaging/need.sh"] {
+        let text = read(path);
+        let named: Vec<&str> = text
+            .split("Rust 1.")
+            .skip(1)
+            .map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap())
+            .collect();
+        assert!(!named.is_empty(), "{path} does not name the version of Rust");
+        for minor in named {
+            assert_eq!(format!("1.{minor}"), version, "{path}");
+        }
+    }
+}
