@@ -105,6 +105,10 @@ bench: tools-go lib command ## what the wrappers add to a call, against C in one
 	@[ -x target/python-venv/bin/python ] || $(MAKE) test-python
 	benches/wrappers/run.py $(RELEASE) $(COMMAND) target/python-venv/bin/python
 
+.PHONY: bench-counts
+bench-counts: tools-check lib command ## instructions, system calls, allocations, size and memory of a call
+	benches/counts/run.py $(RELEASE) $(COMMAND)
+
 # ---- tools
 
 .PHONY: tools-build tools-test tools-python tools-go tools-check
