@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::client::Inner;
 use crate::codes::{self, Retry};
 use crate::config::{LogLevel, Quota};
 use crate::credentials::Ticket;
-use crate::envelope::Envelope;
+use crate::envelope::NO_ITEMS;
 use crate::error::{Error, Outcome, Result};
 use crate::hosts::{BACKUP, PRIMARY};
 use crate::lists::Response;
@@ -40,28 +41,29 @@ impl Default for Tally {
     }
 }
 
-/// A success, not looked into.
+/// A success, its items not looked into.
 pub(crate) struct Success {
     body: Vec<u8>,
+    sequence: Option<u64>,
+    /// Where in the body `ResultItem` stands.
+    items: Option<Range<usize>>,
 }
 
 impl Success {
-    /// What the caller gets; `fill` takes from the reply what is particular to a command.
+    /// What the caller gets; `fill` takes from the items what is particular to a command.
     pub fn into_response(
         self,
         tally: &Tally,
-        fill: impl FnOnce(&Envelope<'_>, &mut Response) -> Result<(), String>,
+        fill: impl FnOnce(&[u8], &mut Response) -> Result<(), String>,
     ) -> Result<Response> {
         let mut response = Response {
             attempts: tally.attempts,
             was_ambiguous: tally.outcome == Outcome::Unknown,
+            sequence: self.sequence,
             ..Response::default()
         };
-        let filled = Envelope::parse(&self.body).and_then(|envelope| {
-            response.sequence = envelope.sequence;
-            fill(&envelope, &mut response)
-        });
-        if let Err(reason) = filled {
+        let items = self.items.map_or(NO_ITEMS, |range| &self.body[range]);
+        if let Err(reason) = fill(items, &mut response) {
             // It was applied, but what it says cannot be told.
             let mut error =
                 Error::new(codes::BAD_REPLY, format!("the reply could not be understood: {reason}"));
@@ -190,16 +192,17 @@ impl Inner {
         let within = running.until(Instant::now() + self.config.attempt_timeout);
         tally.attempts += 1;
         self.stats.add(Count::Attempts);
-        let request = Request { host, target: &target, body: payload.prepare() };
-        let mut failed = match self.transport.exchange(&request, &within) {
+        let request = Request { host, target, body: payload.prepare() };
+        let mut failed = match self.transport.exchange(request, &within) {
             Ok(reply) => {
                 self.hosts.report(host, true, Instant::now());
                 match Failed::of_reply(&reply, ticket, &self.config.secret_key) {
-                    None => {
+                    Ok(envelope) => {
                         self.log_attempt(command, tally, host, random, "success", "");
-                        return Ok(Success { body: reply.body });
+                        let (sequence, items) = (envelope.sequence, envelope.items());
+                        return Ok(Success { body: reply.body, sequence, items });
                     }
-                    Some(failed) => failed,
+                    Err(failed) => failed,
                 }
             }
             Err(lost) => {

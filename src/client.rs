@@ -127,8 +127,8 @@ impl Client {
         inner.run(options, |running| {
             let mut tally = Tally::default();
             let reply = inner.write(account, GROUP_ADD, &body, false, running, &mut tally)?;
-            reply.into_response(&tally, |envelope, response| {
-                response.friends = lists::friends_of(envelope)?;
+            reply.into_response(&tally, |items, response| {
+                response.friends = lists::friends_of(items)?;
                 Ok(())
             })
         })
@@ -148,8 +148,8 @@ impl Client {
         inner.run(options, |running| {
             let mut tally = Tally::default();
             let reply = inner.perform(GROUP_GET, &mut Fixed(&body), true, running, &mut tally)?;
-            reply.into_response(&tally, |envelope, response| {
-                response.lists = lists::lists_of(envelope)?;
+            reply.into_response(&tally, |items, response| {
+                response.lists = lists::lists_of(items)?;
                 Ok(())
             })
         })

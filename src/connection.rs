@@ -50,8 +50,10 @@ pub(crate) struct Connection {
 
 struct Tls {
     session: ClientConnection,
-    /// Bytes of the wire, kept so that records need no allocation.
-    wire: Vec<u8>,
+    /// Bytes of the wire, kept so that records need no allocation, and apart from
+    /// each other so that none has to be cleared.
+    incoming: Box<[u8]>,
+    outgoing: Vec<u8>,
 }
 
 impl Connection {
@@ -80,7 +82,7 @@ impl Connection {
             .map_err(|_| Broken::Tls("the host is no valid name for a certificate".into(), false))?;
         let session =
             ClientConnection::new(config, name).map_err(|error| Broken::Tls(error.to_string(), false))?;
-        let mut tls = Box::new(Tls { session, wire: vec![0; RECORD] });
+        let mut tls = Box::new(Tls { session, incoming: vec![0; RECORD].into(), outgoing: Vec::new() });
         let mut heard = false;
         while tls.session.is_handshaking() {
             if tls.session.wants_write() {
@@ -89,7 +91,7 @@ impl Connection {
                 self.send(&out, running)?;
                 continue;
             }
-            match self.receive(&mut tls.wire, running) {
+            match self.receive(&mut tls.incoming, running) {
                 Ok(0) | Err(Broken::Lost(_)) if !heard => {
                     return Err(Broken::Lost("closed before the TLS handshake began".into()));
                 }
@@ -124,11 +126,11 @@ impl Connection {
             while !rest.is_empty() || tls.session.wants_write() {
                 let taken = tls.session.writer().write(rest).map_err(|error| Broken::lost(&error))?;
                 rest = &rest[taken..];
-                tls.wire.clear();
+                tls.outgoing.clear();
                 while tls.session.wants_write() {
-                    tls.session.write_tls(&mut tls.wire).map_err(|error| Broken::lost(&error))?;
+                    tls.session.write_tls(&mut tls.outgoing).map_err(|error| Broken::lost(&error))?;
                 }
-                self.send(&tls.wire, running)?;
+                self.send(&tls.outgoing, running)?;
             }
             Ok(())
         })();
@@ -146,8 +148,7 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => break Err(Broken::lost(&error)),
             }
-            tls.wire.resize(RECORD, 0);
-            match self.receive(&mut tls.wire, running) {
+            match self.receive(&mut tls.incoming, running) {
                 Ok(0) => break Err(Broken::Lost("closed without a TLS close_notify".into())),
                 Ok(amount) => {
                     if let Err(error) = feed(&mut tls, amount) {
@@ -181,8 +182,7 @@ impl Connection {
     /// A TLS server may send session tickets at any time; they are no reply.
     fn drain_tickets(&mut self) -> bool {
         let Some(tls) = &mut self.tls else { return false };
-        tls.wire.resize(RECORD, 0);
-        let Ok((_, amount)) = recv(&self.stream, &mut tls.wire[..], RecvFlags::DONTWAIT) else {
+        let Ok((_, amount)) = recv(&self.stream, &mut tls.incoming[..], RecvFlags::DONTWAIT) else {
             return false;
         };
         amount > 0 && feed(tls, amount).is_ok_and(|state| is_silent(&state))
@@ -253,7 +253,7 @@ fn is_silent(state: &rustls::IoState) -> bool {
 }
 
 fn feed(tls: &mut Tls, amount: usize) -> Result<rustls::IoState, rustls::Error> {
-    let mut bytes = &tls.wire[..amount];
+    let mut bytes = &tls.incoming[..amount];
     loop {
         let taken =
             tls.session.read_tls(&mut bytes).map_err(|error| rustls::Error::General(error.to_string()))?;

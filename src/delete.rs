@@ -26,7 +26,6 @@ struct Merged<'a> {
     own: &'a [&'a str],
     /// `None` before the first attempt: only that one takes others along.
     riders: Option<Vec<Rider>>,
-    names: Vec<String>,
     body: Vec<u8>,
 }
 
@@ -39,14 +38,14 @@ impl Payload for Merged<'_> {
             Some(riders) => riders,
         };
         let riders = self.turn.embark(riders);
-        self.names = self.own.iter().map(|name| (*name).to_owned()).collect();
-        for name in riders.iter().flat_map(|rider| rider.waiter.names()) {
-            if !self.names.contains(name) {
-                self.names.push(name.clone());
+        let mut names = self.own.to_vec();
+        for name in names_of(&riders) {
+            if !names.contains(&name) {
+                names.push(name);
             }
         }
+        self.body = lists::delete_body(self.turn.account(), &names);
         self.riders = Some(riders);
-        self.body = lists::delete_body(self.turn.account(), &refs(&self.names));
         &self.body
     }
 
@@ -125,7 +124,7 @@ impl Inner {
         running: &Running,
     ) -> Result<Response> {
         let mut tally = Tally::default();
-        let mut merged = Merged { turn, own, riders: None, names: Vec::new(), body: Vec::new() };
+        let mut merged = Merged { turn, own, riders: None, body: Vec::new() };
         let result = self.perform(GROUP_DELETE, &mut merged, true, running, &mut tally);
         let riders = merged.riders.unwrap_or_default();
         // This caller may have ridden along before, without an answer.
@@ -146,7 +145,7 @@ impl Inner {
             }
             result => {
                 let result = result.and_then(|reply| {
-                    turn.removed(&merged.names);
+                    turn.removed(own.iter().copied().chain(names_of(&riders)));
                     reply.into_response(&tally, |_, _| Ok(()))
                 });
                 for rider in &riders {
@@ -212,8 +211,7 @@ impl Inner {
             return with_past(joint, own.outcome);
         }
         if joint.is_ok() {
-            turn.removed(&left);
-            turn.removed(&gone);
+            turn.removed(left.iter().chain(&gone).map(String::as_str));
         }
         for rider in &together {
             rider.waiter.serve(with_past(joint.clone(), rider.before));
@@ -265,8 +263,8 @@ impl Inner {
         self.stats.add(Count::MissingListReads);
         let body = lists::get_body(account, &[], false).expect("the account was checked");
         let reply = self.perform(GROUP_GET, &mut Fixed(&body), true, running, tally)?;
-        reply.into_response(tally, |envelope, response| {
-            response.lists = lists::lists_of(envelope)?;
+        reply.into_response(tally, |items, response| {
+            response.lists = lists::lists_of(items)?;
             Ok(())
         })
     }
@@ -320,6 +318,10 @@ fn left_reading(mut reason: Error, own: &Member<'_>, tally: &Tally) -> Error {
     details.attempts += tally.attempts;
     details.outcome = if own.may_miss() { Outcome::Unknown } else { own.outcome };
     reason
+}
+
+fn names_of(riders: &[Rider]) -> impl Iterator<Item = &str> + Clone {
+    riders.iter().flat_map(|rider| rider.waiter.names()).map(String::as_str)
 }
 
 fn refs(names: &[String]) -> Vec<&str> {

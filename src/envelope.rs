@@ -9,12 +9,16 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::codes;
 
 const DEPTH: usize = 64;
+/// The items of a reply that has none.
+pub(crate) const NO_ITEMS: &[u8] = b"[]";
 
 /// A reply that was understood.
 #[derive(Debug)]
@@ -23,8 +27,8 @@ pub(crate) struct Envelope<'a> {
     pub code: i32,
     /// `CurrentSequence`, if it is a number this library can hold.
     pub sequence: Option<u64>,
-    /// `ResultItem`, not looked into.
-    pub items: Option<&'a RawValue>,
+    body: &'a [u8],
+    items: Option<&'a RawValue>,
     info: Option<&'a RawValue>,
     display: Option<&'a RawValue>,
 }
@@ -77,10 +81,19 @@ impl<'a> Envelope<'a> {
         Ok(Envelope {
             code,
             sequence: wire.sequence.and_then(|sequence| sequence.get().parse().ok()),
+            body,
             items: wire.items,
             info: wire.info,
             display: wire.display,
         })
+    }
+
+    /// Where in the body `ResultItem` stands, so that it can be kept with the body.
+    /// Not looked into. An absent member and `null` are no items.
+    pub fn items(&self) -> Option<Range<usize>> {
+        let items = self.items?.get();
+        let start = items.as_ptr().addr() - self.body.as_ptr().addr();
+        Some(start..start + items.len())
     }
 
     /// The text for developers, empty if there is none.

@@ -123,9 +123,9 @@ impl Waiter {
     }
 
     /// Another delete has removed these lists.
-    fn learn(&self, removed: &[String]) {
-        let common = removed.iter().filter(|name| self.names().contains(name));
-        lock(&self.removed).extend(common.cloned());
+    fn learn<'n>(&self, removed: impl Iterator<Item = &'n str>) {
+        let common = removed.filter(|removed| self.names().iter().any(|name| name == removed));
+        lock(&self.removed).extend(common.map(str::to_owned));
     }
 
     /// What may have become of its names by now.
@@ -183,7 +183,7 @@ impl AccountQueue {
                 result: Mutex::default(),
                 removed: Mutex::default(),
             });
-            waiter.learn(&line.removed);
+            waiter.learn(line.removed.iter().map(String::as_str));
             line.waiting.push_back(Arc::clone(&waiter));
             waiter
         };
@@ -285,13 +285,13 @@ impl Turn<'_> {
 
     /// Those still waiting, and those who come before the turn ends, learn which
     /// lists were just removed.
-    pub fn removed(&self, names: &[String]) {
+    pub fn removed<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) {
         let mut lines = self.queue.shard(self.account);
         let Some(line) = lines.get_mut(self.account) else { return };
         for waiter in &line.waiting {
-            waiter.learn(names);
+            waiter.learn(names.clone());
         }
-        line.removed.extend_from_slice(names);
+        line.removed.extend(names.map(str::to_owned));
     }
 
     /// This caller has to leave before the request was through: those who rode

@@ -53,7 +53,7 @@ struct Script {
 }
 
 impl Transport for Script {
-    fn exchange(&self, request: &Request<'_>, _: &Running) -> Result<Reply, Lost> {
+    fn exchange(&self, request: Request<'_>, _: &Running) -> Result<Reply, Lost> {
         let command = request.target.split(['/', '?']).nth(3).unwrap().to_owned();
         let body = String::from_utf8(request.body.to_vec()).unwrap();
         self.sent.lock().unwrap().push((command, request.host, body));

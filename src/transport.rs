@@ -18,8 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use ureq::http::{HeaderMap, HeaderValue, Request as HttpRequest, Uri};
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, USER_AGENT};
+use ureq::http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
+use ureq::http::{HeaderMap, HeaderValue, Request as HttpRequest};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, Transport as UreqTransport,
@@ -49,7 +50,7 @@ pub(crate) struct Request<'a> {
     /// Which of the hosts to use: 0 the primary, 1 the backup.
     pub host: usize,
     /// `/v4/…?…`
-    pub target: &'a str,
+    pub target: String,
     /// JSON.
     pub body: &'a [u8],
 }
@@ -84,7 +85,7 @@ pub(crate) struct Lost {
 /// The seam at which the core is tested without sockets.
 pub(crate) trait Transport: Send + Sync {
     /// Sends one request and reads one reply, once, within `running`'s deadline.
-    fn exchange(&self, request: &Request<'_>, running: &Running) -> Result<Reply, Lost>;
+    fn exchange(&self, request: Request<'_>, running: &Running) -> Result<Reply, Lost>;
 }
 
 /// HTTP and HTTPS over TCP.
@@ -95,7 +96,8 @@ pub(crate) struct HttpTransport {
 }
 
 struct Host {
-    origin: String,
+    scheme: Scheme,
+    authority: Authority,
     dialer: Arc<Dialer>,
     /// The one used last is at the back.
     idle: Mutex<VecDeque<Lane>>,
@@ -134,7 +136,8 @@ struct Exchange {
 impl HttpTransport {
     pub fn new(config: &Config, hosts: &[Endpoint], tls: Arc<ClientConfig>, stats: Arc<Stats>) -> Self {
         let host = |endpoint: &Endpoint| Host {
-            origin: endpoint.origin(),
+            scheme: if endpoint.tls { Scheme::HTTPS } else { Scheme::HTTP },
+            authority: Authority::try_from(endpoint.to_string()).expect("an endpoint was checked"),
             dialer: Arc::new(Dialer {
                 endpoint: endpoint.clone(),
                 // Plain HTTP is for loopback, where no proxy is.
@@ -155,11 +158,11 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
-    fn exchange(&self, request: &Request<'_>, running: &Running) -> Result<Reply, Lost> {
+    fn exchange(&self, request: Request<'_>, running: &Running) -> Result<Reply, Lost> {
         let host = &self.hosts[request.host];
         let lane = host.take();
         lane.begin(running);
-        let outcome = lane.run(&host.origin, request, self.max_reply_bytes);
+        let outcome = lane.run(host, request, self.max_reply_bytes);
         // From here on an interrupt must not touch the connection: it is idle, or
         // soon in another call.
         running.detach();
@@ -243,14 +246,16 @@ impl Lane {
         std::mem::take(&mut lock(&self.exchange))
     }
 
-    fn run(&self, origin: &str, request: &Request<'_>, limit: usize) -> Result<Reply, ureq::Error> {
-        let mut url = String::with_capacity(origin.len() + request.target.len());
-        url.push_str(origin);
-        url.push_str(request.target);
-        let uri = Uri::from_maybe_shared(url.into_bytes())
-            .map_err(|error| ureq::Error::BadUri(error.to_string()))?;
+    fn run(&self, host: &Host, request: Request<'_>, limit: usize) -> Result<Reply, ureq::Error> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(host.scheme.clone());
+        parts.authority = Some(host.authority.clone());
+        let target = PathAndQuery::from_maybe_shared(request.target.into_bytes());
+        parts.path_and_query = Some(target.map_err(|error| ureq::Error::BadUri(error.to_string()))?);
+        let uri = Uri::from_parts(parts).map_err(|error| ureq::Error::BadUri(error.to_string()))?;
         let http = HttpRequest::post(uri)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(USER_AGENT, HeaderValue::from_static(concat!("libimgroup/", env!("CARGO_PKG_VERSION"))))
             .body(request.body)
             .map_err(ureq::Error::Http)?;
         let (head, body) = self.agent.run(http)?.into_parts();
@@ -284,7 +289,8 @@ fn agent_config() -> ureq::config::Config {
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .user_agent(concat!("libimgroup/", env!("CARGO_PKG_VERSION")))
+        // The request brings it, which saves a copy.
+        .user_agent("")
         .accept("")
         .accept_encoding("")
         .max_response_header_size(HEAD_BYTES)

@@ -68,8 +68,8 @@ impl Failed {
         }
     }
 
-    /// The verdict on a reply; `None` for a success.
-    pub fn of_reply(reply: &Reply, ticket: &Ticket, key: &str) -> Option<Failed> {
+    /// The verdict on a reply; what it says if that is a success.
+    pub fn of_reply<'a>(reply: &'a Reply, ticket: &Ticket, key: &str) -> Result<Envelope<'a>, Failed> {
         let status = reply.status;
         if !(200..300).contains(&status) {
             let retry = match status {
@@ -88,16 +88,16 @@ impl Failed {
             if matches!(status, 429 | 503) {
                 failed.retry_after = retry_after(reply);
             }
-            return Some(failed);
+            return Err(failed);
         }
         let envelope = match Envelope::parse(&reply.body) {
-            Ok(envelope) if envelope.code == codes::OK => return None,
+            Ok(envelope) if envelope.code == codes::OK => return Ok(envelope),
             Ok(envelope) => envelope,
             Err(reason) => {
                 let text = format!("the reply could not be understood: {reason}");
                 let mut failed = Failed::new(codes::BAD_REPLY, text, Outcome::Unknown, Retry::Ambiguous);
                 failed.http_status = status;
-                return Some(failed);
+                return Err(failed);
             }
         };
         let code = envelope.code;
@@ -123,7 +123,7 @@ impl Failed {
                 let _ = write!(failed.text, "; the local clock is {amount} s {side} the service's");
             }
         }
-        Some(failed)
+        Err(failed)
     }
 }
 

@@ -144,7 +144,7 @@ pub(super) fn required<T>(output: *mut T, parameter: &str) -> Result<(), Error> 
 
 /// A text for C. A NUL inside would cut it short, so it is written as `\0`.
 pub(super) fn c_text(text: &str) -> CString {
-    CString::new(text.replace('\0', "\\0")).expect("no NUL is left")
+    CString::new(text).unwrap_or_else(|_| CString::new(text.replace('\0', "\\0")).expect("no NUL is left"))
 }
 
 /// The text of an optional `CString`, or an empty one.
