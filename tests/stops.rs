@@ -336,7 +336,7 @@ fn cancelling_one_of_many_in_one_request_spares_the_others() {
     let scratch = Scratch::new();
     let server = Server::http(act(|peer| match peer.request() {
         Some(_) => {
-            thread::sleep(Duration::from_millis(150));
+            thread::sleep(Duration::from_millis(300));
             peer.send(&ok());
             Then::Keep
         }
@@ -351,8 +351,13 @@ fn cancelling_one_of_many_in_one_request_spares_the_others() {
                 let (client, barrier, control) = (&client, &barrier, Arc::clone(&control));
                 scope.spawn(move || {
                     barrier.wait();
-                    // The first one leads; number 4 rides along and leaves.
-                    thread::sleep(Duration::from_millis(if number == 0 { 0 } else { 30 }));
+                    // The first one leads; number 4 comes last, rides along and leaves.
+                    let comes = match number {
+                        0 => 0,
+                        4 => 120,
+                        _ => 50,
+                    };
+                    thread::sleep(Duration::from_millis(comes));
                     let control = (number == 4).then_some(control);
                     let options = CallOptions { control, ..CallOptions::default() };
                     client.delete_lists("alice", &[&format!("list{number}")], &options).map(drop)
@@ -361,7 +366,7 @@ fn cancelling_one_of_many_in_one_request_spares_the_others() {
             .collect();
         barrier.wait();
         // While the second request, which carries all the others, is under way.
-        thread::sleep(Duration::from_millis(220));
+        thread::sleep(Duration::from_millis(450));
         control.cancel();
         calls.into_iter().map(|call| call.join().unwrap()).collect()
     });
