@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use rustls::RootCertStore;
@@ -20,6 +20,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, Outcome, Result};
 use crate::hosts::Hosts;
 use crate::lists::{self, Response};
+use crate::lock::lock;
 use crate::pace::Pacer;
 use crate::per_process::PerProcess;
 use crate::queue::{AccountQueue, Entered};
@@ -313,8 +314,4 @@ impl Inner {
         error.details_mut().retryable = stop == Stop::Deadline;
         error
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,11 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::stats::{Count, Stats};
 use crate::usersig::{Claims, Signer, now_s};
 
@@ -131,10 +132,6 @@ fn percent_encode(text: &str) -> String {
         }
     }
     encoded
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub mod error;
 pub mod ffi;
 mod hosts;
 pub mod lists;
+mod lock;
 mod pace;
 mod per_process;
 mod queue;

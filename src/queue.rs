@@ -16,12 +16,13 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::call::{Running, Stop};
 use crate::error::{Error, Outcome};
 use crate::lists::{LISTS_MAX, Response};
+use crate::lock::lock;
 
 const SHARDS: usize = 16;
 
@@ -327,8 +328,4 @@ impl Drop for Turn<'_> {
         }
         lines.remove(self.account);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

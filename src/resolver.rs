@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::call::{Control, Running, Stop};
+use crate::lock::lock;
 use crate::per_process::PerProcess;
 
 const FRESH: Duration = Duration::from_secs(60);
@@ -147,10 +148,6 @@ fn spawn(resolver: Arc<Resolver>, lookup: Arc<Lookup>, host: String) -> io::Resu
         }
     };
     thread::Builder::new().name("imgroup-resolve".into()).spawn(ask).map(drop)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
@@ -31,6 +31,7 @@ use crate::codes::{self, Retry};
 use crate::config::{Config, Endpoint};
 use crate::connection::{Broken, Connection};
 use crate::dial::{self, NoConnection};
+use crate::lock::lock;
 use crate::resolver::{self, Unresolved};
 use crate::stats::{Count, Stats};
 
@@ -679,10 +680,6 @@ impl Buffers for LinkBuffers {
         // After too many interim replies ureq shall ask the link, which refuses.
         self.end > self.start && self.progress && self.interim <= INTERIM
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
