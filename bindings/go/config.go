@@ -264,9 +264,8 @@ func WithQuotaDirectory(path string) Option {
 	})
 }
 
-// WithQuotaRedis shares the pace with other machines through Redis,
-// "redis://host:port". It fails where the library was built without its Redis
-// client.
+// WithQuotaRedis is reserved for sharing the pace with other machines through
+// Redis. Every library of this version refuses it: see WithQuotaShare.
 //
 // Since v0.1.0.
 func WithQuotaRedis(url string) Option {

@@ -499,7 +499,7 @@ class Client:
         over all processes of this user on the machine.
     :param quota_share: the part of it that this machine may use, 0.001 to 1.
     :param quota_directory: where the processes share the pace; default ``/dev/shm``.
-    :param quota_redis: ``"redis://host:port"`` to share it between machines.
+    :param quota_redis: reserved; every library of this version refuses it.
     :param limiter: is asked before every request in place of the built-in pace.
         Gets the command (``"group_delete"``), returns the seconds to wait, ``None``
         for none, or a negative number to refuse. What it raises refuses the request
