@@ -62,13 +62,14 @@ test-go: tools-go lib command ## the Go package
 	IMGROUP_COMMAND='$(abspath $(COMMAND))' bindings/go/run-tests.sh
 
 # What takes longer than a functional test, or looks at the code itself.
-CHECKS := check-style check-valgrind check-asan check-torture check-foreign check-go check-deb
+CHECKS := check-style check-valgrind check-asan check-models check-torture check-foreign check-go check-deb
 .PHONY: $(CHECKS)
 
 check: $(CHECKS) ## linters, and what takes longer
 
 check-style:
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path tests/models/Cargo.toml
 	$(CARGO) clippy --locked --all-targets --features cli -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --features cli
 
@@ -83,6 +84,11 @@ check-asan: tools-check lib
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Cforce-frame-pointers=yes' $(CARGO) rustc --locked --release --lib --crate-type cdylib --target $(ASAN_TARGET) --target-dir target/asan
 	@ln -sf libimgroup.so $(ASAN_LIBRARY)/libimgroup.so.$(IMGROUP_ABI)
 	IMGROUP_ASAN='$(ASAN_LIBRARY)' $(CARGO) test --locked --features cli --test c_abi sanitizer
+
+# Lock-free words and the queue in every order of threads; LOOM_MAX_PREEMPTIONS=5
+# looks deeper than the default of two to four.
+check-models: tools-check
+	CARGO='$(CARGO)' tests/models/run.py
 
 # The n-th system call of the network fails, for every n.
 check-torture: tools-check

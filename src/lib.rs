@@ -12,7 +12,7 @@
 //! | one request, from the pace to the verdict | `attempt`, `verdict`, `retry` |
 //! | what a request says and a reply means | [`lists`], `envelope`, [`codes`] |
 //! | the ticket | [`usersig`], `credentials` |
-//! | the pace | `pace` |
+//! | the pace | `pace`, `slots` |
 //! | the wire | `transport` (the fast path), `connection`, `dial`, `resolver`, `tls`, `hosts` |
 //! | deadlines, cancellation | [`call`] |
 //! | settings, errors, counters | [`config`], [`error`], `stats` |
@@ -46,7 +46,9 @@ mod resolver;
 mod retry;
 #[cfg(test)]
 mod scripted;
+mod slots;
 mod stats;
+mod sync;
 mod sys;
 mod tls;
 mod transport;

@@ -15,14 +15,14 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::call::{Running, Stop};
 use crate::error::{Error, Outcome};
 use crate::lists::{LISTS_MAX, Response};
 use crate::lock::lock;
+use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering};
 
 const SHARDS: usize = 16;
 
