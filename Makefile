@@ -62,7 +62,7 @@ test-go: tools-go lib command ## the Go package
 	IMGROUP_COMMAND='$(abspath $(COMMAND))' bindings/go/run-tests.sh
 
 # What takes longer than a functional test, or looks at the code itself.
-CHECKS := check-style check-valgrind check-asan check-models check-torture check-foreign check-go check-deb
+CHECKS := check-style check-valgrind check-asan check-models check-torture check-foreign check-go check-counts check-deb
 .PHONY: $(CHECKS)
 
 check: $(CHECKS) ## linters, and what takes longer
@@ -100,24 +100,29 @@ check-foreign: tools-check command
 check-go: tools-go lib
 	bindings/go/run-checks.sh
 
+# No count of a call may be worse than benches/figures.json, and the guard knows it.
+check-counts: tools-check lib command
+	cd benches && python3 -m unittest -q test_guard
+	benches/counts.py $(RELEASE) $(COMMAND) --check
+
 check-deb: tools-check
 	$(MAKE) deb
 	$(MAKE) installed-tests INSTALLED_TESTS=deb
 
 # ---- benchmarks
 
-.PHONY: bench
-bench: tools-go lib command ## what the wrappers add to a call, against C in one run
-	@[ -x target/python-venv/bin/python ] || $(MAKE) test-python
-	benches/wrappers/run.py $(RELEASE) $(COMMAND) target/python-venv/bin/python
+.PHONY: bench bench-counts
+# Only some of its sections: make bench SECTIONS='calls threads'
+bench: tools-bench lib command ## the library against others in one run; writes benches/RESULTS.md
+	benches/run.py $(RELEASE) $(COMMAND) $(SECTIONS)
 
-.PHONY: bench-counts
+# UPDATE=1 makes them the figures that check-counts compares with.
 bench-counts: tools-check lib command ## instructions, system calls, allocations, size and memory of a call
-	benches/counts/run.py $(RELEASE) $(COMMAND)
+	benches/counts.py $(RELEASE) $(COMMAND) $(if $(UPDATE),--update)
 
 # ---- tools
 
-.PHONY: tools-build tools-test tools-python tools-go tools-check
+.PHONY: tools-build tools-test tools-python tools-go tools-check tools-bench
 tools-build:
 	@$(NEED) cargo=cargo cc=gcc
 
@@ -132,6 +137,9 @@ tools-go: tools-build
 
 tools-check: tools-test
 	@$(NEED) valgrind=valgrind npm=npm dpkg-buildpackage=dpkg-dev dh=debhelper lintian=lintian mandoc=mandoc
+
+tools-bench: tools-python tools-go
+	@$(NEED) npm=npm node=nodejs openssl=openssl curl-config=libcurl4-openssl-dev /usr/include/cjson/cJSON.h=libcjson-dev /usr/include/openssl/ssl.h=libssl-dev
 
 clean: ## remove everything that was built
 	rm -rf target dist

@@ -39,7 +39,7 @@ int main(int argc, char **argv) {
       }
       imgroup_response_free(reply);
     }
-    puts("done");
+    puts("0");
     fflush(stdout);
   }
   imgroup_client_free(client);

@@ -1,4 +1,4 @@
-module github.com/libimgroup/libimgroup/benches/wrappers/go
+module github.com/libimgroup/libimgroup/benches/programs/go
 
 go 1.24
 
