@@ -190,6 +190,17 @@ impl Client {
         }
     }
 
+    /// Which app it calls.
+    pub(crate) fn sdkappid(&self) -> u32 {
+        self.config.sdkappid
+    }
+
+    /// How many requests had to wait for the pace, and for how many microseconds.
+    pub(crate) fn quota_waits(&self) -> (u64, u64) {
+        let stats = &self.inner().stats;
+        (stats.get(Count::QuotaWaits), stats.get(Count::QuotaWaitedUs))
+    }
+
     /// What this client did so far, as a JSON object.
     pub fn stats(&self) -> String {
         self.inner().stats.to_json()

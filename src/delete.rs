@@ -191,6 +191,8 @@ impl Inner {
         // Whoever names a list that is not there gets the service's own answer to
         // that, unless he has reason to find it gone.
         let own_settled = own.is_settled(exists);
+        let own_gone: Vec<String> =
+            own.names.iter().filter(|name| !exists(name)).map(|name| (*name).to_owned()).collect();
         let (mut together, apart): (Vec<_>, Vec<_>) =
             riders.into_iter().partition(|rider| Member::of(rider).is_settled(exists));
         let (left, gone) = {
@@ -218,7 +220,9 @@ impl Inner {
         }
         self.repeat_apart(turn, apart, running);
         match own_settled {
-            true => with_past(joint, own.outcome),
+            true => {
+                with_past(joint, own.outcome).map(|response| Response { already_gone: own_gone, ..response })
+            }
             // The first answer was this caller's own.
             false if was_alone => Err(error),
             false => self.alone(turn.account(), &own.names, running, &mut tally),

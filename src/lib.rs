@@ -16,6 +16,7 @@
 //! | the wire | `transport` (the fast path), `connection`, `dial`, `resolver`, `tls`, `hosts` |
 //! | deadlines, cancellation | [`call`] |
 //! | settings, errors, counters | [`config`], [`error`], `stats` |
+//! | jobs over many accounts | [`bulk`] |
 //! | fork | `per_process`, `sys` |
 //! | the C ABI | [`ffi`] |
 //!
@@ -25,6 +26,7 @@
 #![warn(missing_docs)]
 
 mod attempt;
+pub mod bulk;
 pub mod call;
 pub mod client;
 pub mod codes;

@@ -35,6 +35,8 @@ pub struct Response {
     pub friends: Vec<FriendResult>,
     /// For a get: the lists.
     pub lists: Vec<List>,
+    /// For a delete that looked for missing lists: which of its own there were not.
+    pub already_gone: Vec<String>,
 }
 
 /// What became of one friend of an add.
@@ -165,14 +167,22 @@ fn check_names(names: &[&str], least: usize) -> Result<()> {
         ));
     }
     for (index, name) in names.iter().enumerate() {
-        if name.is_empty() || name.len() > NAME_MAX {
-            return Err(Error::argument(
-                &format!("names[{index}]"),
-                format_args!("must be 1 to {NAME_MAX} bytes, not {}", name.len()),
-            ));
+        if !is_name(name) {
+            check_name(&format!("names[{index}]"), name)?;
         }
     }
     Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=NAME_MAX).contains(&name.len())
+}
+
+pub(crate) fn check_name(parameter: &str, name: &str) -> Result<()> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(Error::argument(parameter, format_args!("must be 1 to {NAME_MAX} bytes, not {}", name.len())))
 }
 
 /// The friends of an add's reply. An item that makes no sense makes the whole

@@ -77,6 +77,10 @@ impl Stats {
         self.counts[count as usize].fetch_add(amount, Ordering::Relaxed);
     }
 
+    pub fn get(&self, count: Count) -> u64 {
+        self.counts[count as usize].load(Ordering::Relaxed)
+    }
+
     /// A call ended, well or badly, after so long.
     pub fn ended(&self, took: Duration) {
         self.latency[bucket(took.as_micros() as u64)].fetch_add(1, Ordering::Relaxed);
