@@ -112,8 +112,9 @@ fn csv(rows: &[(&str, &str)]) -> String {
 
 #[test]
 fn every_row_ends_once_and_as_it_really_was() {
+    type Situation<'a> = (&'a str, UnknownList, &'a [(&'a str, &'a str)], [u64; 5]);
     #[rustfmt::skip]
-    let table: &[(&str, UnknownList, &[(&str, &str)], [u64; 5])] = &[
+    let table: &[Situation] = &[
         // situation, the service's habit, rows, deleted / gone / failed / unknown / open
         ("in any order", UnknownList::Ok, &[("u1", "F"), ("u0", "W"), ("u1", "W"), ("u0", "F")], [4, 0, 0, 0, 0]),
         ("the same row again", UnknownList::Ok, &[("u1", "F"), ("u1", "F"), ("u0", "F"), ("u1", "F")], [4, 0, 0, 0, 0]),

@@ -344,7 +344,7 @@ impl Journal {
     }
 
     /// What has to be brought to the disk, if something has.
-    pub fn to_sync(&mut self) -> io::Result<Option<File>> {
+    pub fn take_unsynced(&mut self) -> io::Result<Option<File>> {
         if !std::mem::take(&mut self.dirty) {
             return Ok(None);
         }

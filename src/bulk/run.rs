@@ -630,7 +630,7 @@ impl<'a> Engine<'a> {
 
     /// Brings the journal to the disk, for all that were waiting at once.
     fn sync(&self) {
-        let file = lock(&self.journal).to_sync();
+        let file = lock(&self.journal).take_unsynced();
         if let Err(error) = file.and_then(|file| file.map_or(Ok(()), |file| file.sync_data())) {
             lock(&self.journal).fail();
             self.stop(Stop::by("journal", storage(self.journal_path, "be brought to the disk", &error)));
