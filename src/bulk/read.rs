@@ -150,8 +150,9 @@ pub fn read(
     mut sink: impl FnMut(Row<'_>) -> crate::error::Result<()>,
 ) -> Result<Input, Fault> {
     let hashing = Hashing { inner: source, hash: Sha256::new(), bytes: 0 };
-    let mut reader = BufReader::with_capacity(BUFFER, hashing);
-    skip_mark(&mut reader)?;
+    let mut buffered = BufReader::with_capacity(BUFFER, hashing);
+    let start = after_mark(&mut buffered)?;
+    let mut reader = start.chain(&mut buffered);
     let mut faults = Faults::default();
     let mut rows = 0;
     let mut take = |line: u64, row: Result<(&str, &str), String>, faults: &mut Faults| {
@@ -176,16 +177,22 @@ pub fn read(
         Format::Jsonl => json_lines(&mut reader, command, &mut faults, &mut take)?,
     }
     faults.into_result()?;
-    let hashing = reader.into_inner();
+    let hashing = buffered.into_inner();
     Ok(Input { bytes: hashing.bytes, sha256: hashing.hash.finalize().into(), rows })
 }
 
-/// A byte order mark says nothing here.
-fn skip_mark(reader: &mut impl BufRead) -> io::Result<()> {
-    if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-        reader.consume(3);
+/// The first bytes, without a byte order mark, which says nothing here.
+fn after_mark(reader: &mut impl Read) -> io::Result<io::Cursor<Vec<u8>>> {
+    let mut start = Vec::new();
+    reader.by_ref().take(3).read_to_end(&mut start)?;
+    if start == b"\xef\xbb\xbf" {
+        start.clear();
     }
-    Ok(())
+    Ok(io::Cursor::new(start))
+}
+
+fn count_newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
 }
 
 type Take<'a> = dyn FnMut(u64, Result<(&str, &str), String>, &mut Faults) -> Result<(), Fault> + 'a;
@@ -203,16 +210,22 @@ fn separated(
     let mut ends = [0; COLUMNS_MAX];
     let (mut written, mut ended) = (0, 0);
     let mut columns: Option<(usize, Option<usize>)> = None;
-    let mut line = 1;
+    let mut newlines = 0;
     loop {
         let input = reader.fill_buf()?;
         let (result, read, wrote, fields_ended) =
             parser.read_record(input, &mut fields[written..], &mut ends[ended..]);
+        newlines += count_newlines(&input[..read]);
+        let at_end_of_line = input[..read].last() == Some(&b'\n');
         reader.consume(read);
         written += wrote;
         ended += fields_ended;
+        if result == ReadRecordResult::InputEmpty {
+            continue;
+        }
+        // Blank lines before a row count, line ends inside its quotes do not.
+        let line = 1 + newlines - u64::from(at_end_of_line) - count_newlines(&fields[..written]);
         match result {
-            ReadRecordResult::InputEmpty => continue,
             ReadRecordResult::OutputFull => {
                 faults.add(line, format_args!("is longer than {ROW_MAX} bytes; is a quote left open?"));
                 return Ok(());
@@ -222,7 +235,7 @@ fn separated(
                 return Ok(());
             }
             ReadRecordResult::End => break,
-            ReadRecordResult::Record => {}
+            ReadRecordResult::Record | ReadRecordResult::InputEmpty => {}
         }
         let field = |index: usize| {
             let start = if index == 0 { 0 } else { ends[index - 1] };
@@ -252,7 +265,6 @@ fn separated(
                 take(line, row, faults)?;
             }
         }
-        line = parser.line();
         (written, ended) = (0, 0);
     }
     if columns.is_none() {
@@ -291,6 +303,11 @@ fn json_lines(
         }
         let parsed = std::str::from_utf8(&text)
             .map_err(|_| "must be UTF-8".to_owned())
+            // An array would do for the parser.
+            .and_then(|text| match text.trim_start().starts_with('{') {
+                true => Ok(text),
+                false => Err("must be a JSON object".to_owned()),
+            })
             .and_then(|text| serde_json::from_str::<JsonRow<'_>>(text).map_err(|error| json_fault(&error)));
         let row = match &parsed {
             Err(what) => Err(what.clone()),
@@ -379,8 +396,8 @@ mod tests {
             ("not UTF-8", Csv, b"account,list\na,\xff\n", "input: line 2: list: must be UTF-8"),
             ("a quote left open", Csv, open.as_bytes(), "input: line 2: is longer than 65536 bytes; is a quote left open?"),
             ("an endless line", Jsonl, endless.as_bytes(), "input: line 1: is longer than 65536 bytes"),
-            ("not JSON", Jsonl, b"{\"account\":\"a\",\"list\":\"F\"}\nx\n", "input: line 2: is not a row: expected value (column 1)"),
-            ("not an object", Jsonl, b"[1]\n", "input: line 1: is not a row: invalid type: integer `1`, expected a borrowed string (column 2)"),
+            ("not JSON", Jsonl, b"{\"account\":\"a\",\"list\":\"F\"}\n{x}\n", "input: line 2: is not a row: key must be a string (column 2)"),
+            ("not an object", Jsonl, b"[\"a\",\"F\"]\n", "input: line 1: must be a JSON object"),
             ("no list", Jsonl, b"{\"account\":\"a\"}\n", "input: line 1: has no member list"),
             ("many", Csv, b"account,list\n,a\n,a\n,a\n,a\n,a\n,a\n,a\n", "input: line 2: account: must be 1 to 32 bytes, not 0; line 3: account: must be 1 to 32 bytes, not 0; line 4: account: must be 1 to 32 bytes, not 0; line 5: account: must be 1 to 32 bytes, not 0; line 6: account: must be 1 to 32 bytes, not 0; and 2 more"),
         ];
