@@ -62,7 +62,9 @@ test-go: tools-go lib command ## the Go package
 	IMGROUP_COMMAND='$(abspath $(COMMAND))' bindings/go/run-tests.sh
 
 # What takes longer than a functional test, or looks at the code itself.
-CHECKS := check-style check-valgrind check-asan check-models check-torture check-foreign check-go check-counts check-deb
+CHECKS := check-style check-valgrind check-asan check-torture check-foreign check-go check-counts check-deb
+# Promises of the repository: threads, ABI, dependencies.
+CHECKS += check-models abi
 .PHONY: $(CHECKS)
 
 check: $(CHECKS) ## linters, and what takes longer
@@ -72,6 +74,10 @@ check-style:
 	$(CARGO) fmt --check --manifest-path tests/models/Cargo.toml
 	$(CARGO) clippy --locked --all-targets --features cli -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --features cli
+
+abi: tools-check lib ## the C ABI against the promise of its SONAME; UPDATE=1 takes additions in
+	tests/abi.py
+	packaging/abi.py $(if $(UPDATE),update,compare) packaging/abi/libimgroup.so.$(IMGROUP_ABI).abi include/imgroup.h $(LIBRARY)
 
 check-valgrind: tools-check lib
 	IMGROUP_VALGRIND=1 $(CARGO) test --locked --features cli --test c_abi valgrind
@@ -136,7 +142,7 @@ tools-go: tools-build
 	@$(NEED) go=go pkg-config=pkg-config
 
 tools-check: tools-test
-	@$(NEED) valgrind=valgrind npm=npm dpkg-buildpackage=dpkg-dev dh=debhelper lintian=lintian mandoc=mandoc
+	@$(NEED) valgrind=valgrind abidiff=abigail-tools npm=npm dpkg-buildpackage=dpkg-dev dh=debhelper lintian=lintian mandoc=mandoc
 
 tools-bench: tools-python tools-go
 	@$(NEED) npm=npm node=nodejs openssl=openssl curl-config=libcurl4-openssl-dev /usr/include/cjson/cJSON.h=libcjson-dev /usr/include/openssl/ssl.h=libssl-dev

@@ -111,21 +111,84 @@ const CODES: &[(&str, i32)] = &[
     ("IMGROUP_E_JOB_STOPPED", -43),
 ];
 
-#[test]
-fn numbers_of_codes_never_change() {
+/// Classes, outcomes, flags and log levels: the same rule.
+const CLASSES: &[(&str, i32)] = &[
+    ("IMGROUP_CLASS_ARGUMENT", 1),
+    ("IMGROUP_CLASS_NETWORK", 2),
+    ("IMGROUP_CLASS_DEADLINE", 3),
+    ("IMGROUP_CLASS_CANCELLED", 4),
+    ("IMGROUP_CLASS_THROTTLED", 5),
+    ("IMGROUP_CLASS_AUTH", 6),
+    ("IMGROUP_CLASS_NOT_FOUND", 7),
+    ("IMGROUP_CLASS_SERVER", 8),
+    ("IMGROUP_CLASS_INTERNAL", 9),
+];
+const OUTCOMES: &[(&str, i32)] =
+    &[("IMGROUP_OUTCOME_NOT_SENT", 0), ("IMGROUP_OUTCOME_REJECTED", 1), ("IMGROUP_OUTCOME_UNKNOWN", 2)];
+const REQUEST_FLAGS: &[(&str, i32)] = &[("IMGROUP_REQUEST_IDEMPOTENT", 1)];
+const LOG_LEVELS: &[(&str, i32)] = &[
+    ("IMGROUP_LOG_ERROR", 1),
+    ("IMGROUP_LOG_WARNING", 2),
+    ("IMGROUP_LOG_INFO", 3),
+    ("IMGROUP_LOG_DEBUG", 4),
+];
+
+/// The enumerations of the header, by name.
+fn enumerations() -> Vec<(String, Vec<(String, i32)>)> {
     let header = read("include/imgroup.h");
-    let end = header.find("} imgroup_code;").unwrap();
-    let start = header[..end].rfind("typedef enum").unwrap();
-    let declared: Vec<(&str, i32)> = header[start..end]
-        .lines()
-        .filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = "))
-        .map(|(name, number)| (name, number.parse().unwrap()))
-        .collect();
-    assert_eq!(declared, CODES, "a new code is a new row here; an old row stays as it is");
+    let bodies = header.split("typedef enum {").skip(1);
+    bodies
+        .map(|body| {
+            let (members, after) = body.split_once("\n} ").unwrap();
+            let members = members.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = "));
+            let name = after.split(';').next().unwrap();
+            (name.to_owned(), members.map(|(name, n)| (name.to_owned(), n.parse().unwrap())).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn numbers_of_the_header_never_change() {
+    let kept = [
+        ("imgroup_code", CODES),
+        ("imgroup_class", CLASSES),
+        ("imgroup_outcome", OUTCOMES),
+        ("imgroup_request_flag", REQUEST_FLAGS),
+        ("imgroup_log_level", LOG_LEVELS),
+    ];
+    let declared = enumerations();
+    for (name, members) in &declared {
+        let rows = kept.iter().find(|(kept, _)| kept == name).map(|(_, rows)| *rows);
+        let members: Vec<(&str, i32)> =
+            members.iter().map(|(name, number)| (name.as_str(), *number)).collect();
+        assert_eq!(
+            Some(&members[..]),
+            rows,
+            "{name}: a new number is a new row here; an old row stays as it is"
+        );
+    }
+    assert_eq!(declared.len(), kept.len());
+}
+
+#[test]
+fn the_core_has_the_numbers_of_the_header() {
     for &(name, number) in CODES {
         let row = imgroup::codes::CODES.iter().find(|row| row.number == number);
         assert_eq!(row.map(|row| row.name), Some(name), "{number}");
     }
+    use imgroup::codes::Class::*;
+    let classes = [Argument, Network, Deadline, Cancelled, Throttled, Auth, NotFound, Server, Internal];
+    let name = |class: imgroup::codes::Class| format!("IMGROUP_CLASS_{}", class.name().to_uppercase());
+    let classes: Vec<_> = classes.map(|class| (name(class), class as i32)).into();
+    assert_eq!(classes, CLASSES.iter().map(|&(name, number)| (name.to_owned(), number)).collect::<Vec<_>>());
+    use imgroup::error::Outcome::*;
+    let outcomes = [NotSent, Rejected, Unknown];
+    let outcomes: Vec<_> =
+        outcomes.map(|outcome| (format!("IMGROUP_OUTCOME_{}", outcome.name()), outcome as i32)).into();
+    assert_eq!(
+        outcomes,
+        OUTCOMES.iter().map(|&(name, number)| (name.to_owned(), number)).collect::<Vec<_>>()
+    );
 }
 
 #[test]
