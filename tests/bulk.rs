@@ -6,7 +6,6 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use imgroup::bulk::{Command, Format, Job, account_hash};
@@ -97,6 +96,9 @@ impl Ground {
 fn fast_client(url: &str, scratch: &Scratch) -> Arc<Client> {
     let mut config = config(url, scratch);
     config.set_quota(1_000_000).unwrap();
+    // A busy machine is no fault.
+    config.set_attempt_timeout_ms(5_000).unwrap();
+    config.set_timeout_ms(15_000).unwrap();
     Arc::new(Client::new(&config).unwrap())
 }
 
