@@ -4,6 +4,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Sequence
 
@@ -12,6 +13,9 @@ ROOT = HERE.parent
 PROGRAMS = HERE / "programs"
 BUILD = ROOT / "target" / "bench"
 NODE_PACKAGE = "tls-sig-api-v2@1.0.2"
+FEWEST_ROUNDS = 7
+# Of one section.
+PATIENCE_S = 240
 # Settings that lead clients to a proxy, or have them trust somebody else.
 ELSEWHERE = ("_proxy", "ca_bundle", "ssl_cert_file", "ssl_cert_dir")
 APP = {
@@ -211,10 +215,14 @@ def take_turns(
     workers: Dict[str, Worker], rounds: int, ask: Callable[[str, Worker], Dict[str, float]]
 ) -> "Rounds":
     """Every worker once a round, another one first each time, so that whatever else
-    the machine does slows all alike. A round before the first one is thrown away."""
+    the machine does slows all alike. A round before the first one is thrown away. A
+    machine that is too busy gets fewer rounds."""
     names = list(workers)
     figures: Dict[str, List[Dict[str, float]]] = {name: [] for name in names}
+    end = time.monotonic() + PATIENCE_S
     for number in range(rounds + 1):
+        if number > FEWEST_ROUNDS and time.monotonic() > end:
+            break
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
             figure = ask(name, workers[name])
@@ -230,6 +238,7 @@ class Rounds:
 
     def __init__(self, figures: Dict[str, List[Dict[str, float]]]):
         self.figures = figures
+        self.count = len(next(iter(figures.values())))
 
     def median(self, name: str, what: str) -> float:
         return statistics.median(figure[what] for figure in self.figures[name])

@@ -66,7 +66,7 @@ def section(bench: Bench) -> Section:
             length[OWN] <= shortest,
         ),
     ]
-    text = f"One thread, {ROUNDS} rounds of {TICKETS} tickets for different accounts.\n\n" + table(
+    text = f"One thread, {rounds.count} rounds of {TICKETS} tickets for different accounts.\n\n" + table(
         ["", "tickets a CPU second", "CPU µs", "mean characters", "imgroup / this"], rows
     )
     return Section("Signing tickets", text, targets)

@@ -43,7 +43,7 @@ def section(bench: Bench) -> Section:
         )
     head = ["", "one client, calls/s", "one each", "ratio", "CPU µs, one client", "one each"]
     text = (
-        f"{THREADS} threads, each deleting for an account of its own, {ROUNDS} rounds of {CALLS} calls a\n"
+        f"{THREADS} threads, each deleting for an account of its own, {rounds.count} rounds of {CALLS} calls a\n"
         "thread; server and threads on all CPUs.\n\n" + table(head, rows)
     )
     return Section("Many threads", text, targets)
