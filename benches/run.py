@@ -3,8 +3,8 @@
 
     run.py LIBRARY_DIRECTORY COMMAND [SECTION...]
 
-A section is a module beside this file with a function of that name; naming some
-prints these and leaves RESULTS.md alone.
+A section is a module beside this file with a function `section`, and its name stands in
+SECTIONS. Naming some prints these and leaves RESULTS.md alone.
 """
 
 import datetime
