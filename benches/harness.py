@@ -43,11 +43,11 @@ class Section(NamedTuple):
 
 
 def at_most(what: str, limit: float, value: float) -> Target:
-    return Target(what, f"≤ {limit:.2f}", f"{value:.2f}", value <= limit)
+    return Target(what, f"≤ {limit:.2f}", f"{value:.3f}", value <= limit)
 
 
 def at_least(what: str, limit: float, value: float) -> Target:
-    return Target(what, f"≥ {limit:.2f}", f"{value:.2f}", value >= limit)
+    return Target(what, f"≥ {limit:.2f}", f"{value:.3f}", value >= limit)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

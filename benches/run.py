@@ -62,14 +62,15 @@ def commit() -> str:
     return found.stdout.strip() + (" with changes" if changed else "")
 
 
-def report(sections: List[Section], whole: bool) -> str:
+def report(sections: List[Section], whole: bool, load: float) -> str:
     rows = [
         [*target[:3], "met" if target.met else "missed"] for section in sections for target in section.targets
     ]
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     head = (
         "# Measured\n\nWritten by `make bench`; what does not depend on the machine's mood is counted by\n"
-        f"`make bench-counts`. {date}, commit {commit()}.\n\n{machine()}\n\n"
+        f"`make bench-counts`. {date}, commit {commit()}.\n\n{machine()}\n"
+        f"- load of the machine when it began: {load:.1f}; with more than 1, p99 tells of the others on it\n\n"
         if whole
         else ""
     )
@@ -82,12 +83,13 @@ def main() -> int:
     unknown = set(chosen) - set(SECTIONS)
     if unknown:
         sys.exit(f"no such section: {' '.join(sorted(unknown))}; there are {' '.join(SECTIONS)}")
+    load = os.getloadavg()[0]
     bench = Bench(Path(library), Path(command))
     sections = []
     for name in chosen or SECTIONS:
         print(f"measuring: {name}", file=sys.stderr, flush=True)
         sections.append(importlib.import_module(name).section(bench))
-    text = report(sections, not chosen)
+    text = report(sections, not chosen, load)
     print(text)
     if not chosen:
         (HERE / "RESULTS.md").write_text(text)
