@@ -133,7 +133,7 @@ tools-build:
 	@$(NEED) cargo=cargo cc=gcc
 
 tools-test: tools-build
-	@$(NEED) g++=g++ clang=clang nm=binutils cmake=cmake pkg-config=pkg-config python3=python3 man=man-db strace=strace gcore=gdb faketime=faketime unshare=util-linux
+	@$(NEED) g++=g++ clang=clang nm=binutils cmake=cmake pkg-config=pkg-config python3=python3 man=man-db strace=strace gcore=gdb faketime=faketime unshare=util-linux redis-server=redis-server
 
 tools-python: tools-build
 	@$(NEED) python3=python3 pip3=python3-pip

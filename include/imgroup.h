@@ -510,8 +510,9 @@ int32_t imgroup_config_new(uint32_t sdkappid,
  * Makes a configuration from the environment: IMGROUP_SDKAPPID,
  * IMGROUP_IDENTIFIER, IMGROUP_SECRET_KEY (or IMGROUP_SECRET_KEY_FILE),
  * IMGROUP_REGION or IMGROUP_ENDPOINT, and, where set, IMGROUP_CA_FILE,
- * IMGROUP_TIMEOUT_MS and IMGROUP_QUOTA_DIR. The only function that reads the
- * environment; no other thread may change it meanwhile.
+ * IMGROUP_TIMEOUT_MS, IMGROUP_QUOTA_DIR, IMGROUP_QUOTA_SHARE and
+ * IMGROUP_QUOTA_REDIS. The only function that reads the environment; no other
+ * thread may change it meanwhile.
  *
  * @param config  out: the handle; free it with imgroup_config_free.
  * @param error   out, may be NULL: which variable is missing or wrong.
@@ -617,15 +618,29 @@ int32_t imgroup_config_set_quota_directory(imgroup_config *config,
                                            imgroup_error **error);
 
 /**
- * Reserved for sharing the pace with other machines through Redis. No build of
- * this version can, so it always fails; the function is there so that programs
- * which try it link with any build. Give each machine its part of the quota with
- * imgroup_config_set_quota_share instead.
+ * Shares the pace with other machines through Redis (5 or newer) or Valkey, in
+ * place of the machine's own. The quota belongs to the app: more machines give
+ * availability, not speed. All of them set the same quota.
+ *
+ * While Redis cannot be used, and for 2.5 s with each new connection, the machine
+ * keeps to its part by imgroup_config_set_quota_share: set that to 1/n. A change
+ * is logged as a warning, and "redis_away" in the statistics counts the requests
+ * that left without Redis. Redis should be near: each client asks for one slot
+ * after the other. The library runs a thread for each client and command that is
+ * in use.
+ *
+ * Works where the library was built with the cargo feature `redis`: in the imgroup
+ * command and in the Python wheel. Otherwise it always fails; the function is
+ * there so that programs which try it link with any build.
  *
  * @param config  the configuration.
- * @param url     "redis://host:port".
+ * @param url     "redis://host", "redis://user:password@host:port/database",
+ *                "rediss://..." for TLS (trust as by imgroup_config_set_ca_file)
+ *                or "unix:///path". Copied. No message or log line ever shows the
+ *                password.
  * @param error   out, may be NULL: why it failed.
- * @return IMGROUP_E_CONFIG, IMGROUP_E_HANDLE or an argument error.
+ * @return IMGROUP_OK, IMGROUP_E_CONFIG for a URL that makes no sense and where
+ *         the feature is missing, IMGROUP_E_HANDLE or an argument error.
  */
 IMGROUP_API
 int32_t imgroup_config_set_quota_redis(imgroup_config *config,
@@ -747,7 +762,7 @@ int32_t imgroup_config_set_quota(imgroup_config *config,
 
 /**
  * Sets the part of the quota that this machine may use: 1/n where n machines
- * serve one app.
+ * serve one app. With imgroup_config_set_quota_redis it holds while Redis is away.
  *
  * @param config  the configuration.
  * @param share   0.001 to 1; 1 is the default.
@@ -767,7 +782,7 @@ int32_t imgroup_config_set_quota_share(imgroup_config *config,
  * must not call the same client and must not throw or jump out.
  *
  * @param config    the configuration.
- * @param acquire   the limiter; NULL for the built-in pace.
+ * @param acquire   the limiter; NULL for the machine's own pace.
  * @param userdata  passed to `acquire`. The library takes it over in any case,
  *                  also when this function fails.
  * @param drop      called with `userdata` when neither the configuration nor a

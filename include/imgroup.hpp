@@ -642,7 +642,8 @@ class config {
   config &quota_directory(std::string_view path) & {
     return set("quota_directory", path, imgroup_config_set_quota_directory);
   }
-  /** Reserved: every library of this version refuses it. See quota_share. */
+  /** Shares the pace with other machines: see imgroup_config_set_quota_redis, which a
+      library without the feature refuses. */
   config &quota_redis(std::string_view url) & { return set("quota_redis", url, imgroup_config_set_quota_redis); }
 
   /** How long a call may take, all attempts, pauses and waits included (15 s). */

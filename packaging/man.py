@@ -362,6 +362,8 @@ def overview(header, date, version):
         "IMGROUP_CA_FILE": "As for imgroup_config_set_ca_file.",
         "IMGROUP_TIMEOUT_MS": "As for imgroup_config_set_timeout_ms.",
         "IMGROUP_QUOTA_DIR": "As for imgroup_config_set_quota_directory.",
+        "IMGROUP_QUOTA_SHARE": "As for imgroup_config_set_quota_share.",
+        "IMGROUP_QUOTA_REDIS": "As for imgroup_config_set_quota_redis.",
     }
     said = " ".join(names["imgroup_config_from_env"].comment.paragraphs)
     for variable in re.findall(r"IMGROUP_[A-Z_]+", said):

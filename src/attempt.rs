@@ -13,13 +13,19 @@ use std::time::{Duration, Instant};
 use crate::call::{Running, Stop};
 use crate::client::Inner;
 use crate::codes::{self, Retry};
+#[cfg(feature = "redis")]
+use crate::config::Config;
 use crate::config::{LogLevel, Quota};
 use crate::credentials::Ticket;
 use crate::envelope::NO_ITEMS;
 use crate::error::{Error, Outcome, Result};
 use crate::hosts::{BACKUP, PRIMARY};
 use crate::lists::Response;
+#[cfg(feature = "redis")]
+use crate::lock::lock;
 use crate::pace::{self, Pacer};
+#[cfg(feature = "redis")]
+use crate::redis_pace::{Event, RedisPacer, Server};
 use crate::retry::{self, LEAST_TIME, Next, Used};
 use crate::stats::Count;
 use crate::transport::Request;
@@ -227,9 +233,7 @@ impl Inner {
         match failed.retry {
             Retry::Throttled => {
                 self.stats.add(Count::Throttled);
-                if let Some(pacer) = self.pacer(command) {
-                    pacer.lower();
-                }
+                self.lower_pace(command);
                 self.log(LogLevel::Warning, || {
                     format!("{command}: throttled by the service; the pace is lowered")
                 });
@@ -333,12 +337,15 @@ impl Inner {
                 }
             },
             Quota::Machine => {
-                let limit = match self.config.quota_per_second {
-                    0 => pace::documented_limit(name),
-                    set => set,
-                };
                 let pacer = self.pacer(command).expect("only a callback has no pacer");
-                pacer.acquire(running, f64::from(limit) * self.config.quota_share)
+                pacer.acquire(running, self.limit(name) * self.config.quota_share)
+            }
+            #[cfg(feature = "redis")]
+            Quota::Redis(server) => {
+                self.redis_pacer(server, command, self.limit(name)).acquire(running, |event| match event {
+                    Event::Changed(text) => self.log(LogLevel::Warning, || format!("{command}: {text}")),
+                    Event::OwnShare => self.stats.add(Count::QuotaOwnShare),
+                })
             }
         };
         match waited {
@@ -351,6 +358,38 @@ impl Inner {
             Ok(None) => Err(refused(tally, "no quota slot comes before the deadline")),
             Err(stop) => Err(self.stopped(command, stop, "while waiting for a quota slot", tally)),
         }
+    }
+
+    /// What the service allows, in requests a second.
+    fn limit(&self, name: &str) -> f64 {
+        f64::from(match self.config.quota_per_second {
+            0 => pace::documented_limit(name),
+            set => set,
+        })
+    }
+
+    /// The service complained.
+    fn lower_pace(&self, command: &str) {
+        if let Some(pacer) = self.pacer(command) {
+            pacer.lower();
+        }
+        #[cfg(feature = "redis")]
+        if let Some(pacer) = lock(&self.redis_pacers).get(command) {
+            pacer.lower();
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    fn redis_pacer(&self, server: &Arc<Server>, command: &str, limit: f64) -> Arc<RedisPacer> {
+        if let Some(pacer) = lock(&self.redis_pacers).get(command) {
+            return Arc::clone(pacer);
+        }
+        let machine = self.pacer(command).expect("only a callback has no pacer");
+        let Config { sdkappid, quota_share, .. } = *self.config;
+        let trust = self.config.trust.clone();
+        let new =
+            RedisPacer::new(Arc::clone(server), trust, sdkappid, command, (limit, quota_share), machine);
+        Arc::clone(lock(&self.redis_pacers).entry(command.to_owned()).or_insert_with(|| Arc::new(new)))
     }
 
     fn pacer(&self, command: &str) -> Option<Arc<Pacer>> {

@@ -24,6 +24,8 @@ use crate::lock::lock;
 use crate::pace::Pacer;
 use crate::per_process::PerProcess;
 use crate::queue::{AccountQueue, Entered};
+#[cfg(feature = "redis")]
+use crate::redis_pace::RedisPacer;
 use crate::retry::{Budget, Random};
 use crate::stats::{Count, Stats};
 use crate::tls;
@@ -55,6 +57,8 @@ pub(crate) struct Inner {
     pub hosts: Hosts,
     pub transport: Arc<dyn Transport>,
     pub pacers: RwLock<HashMap<String, Arc<Pacer>>>,
+    #[cfg(feature = "redis")]
+    pub redis_pacers: Mutex<HashMap<String, Arc<RedisPacer>>>,
     pub queue: AccountQueue,
     pub budget: Budget,
     pub random: Random,
@@ -97,6 +101,8 @@ impl Client {
                 hosts: Hosts::new(hosts.len() > 1),
                 transport,
                 pacers: RwLock::default(),
+                #[cfg(feature = "redis")]
+                redis_pacers: Mutex::default(),
                 queue: AccountQueue::new(),
                 budget: Budget::default(),
                 random: Random::new(),

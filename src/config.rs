@@ -177,6 +177,9 @@ pub(crate) enum Quota {
     Machine,
     /// The caller's own limiter.
     Callback(QuotaSource),
+    /// A key in Redis that several machines share.
+    #[cfg(feature = "redis")]
+    Redis(Arc<crate::redis_pace::Server>),
 }
 
 /// The builder of a client.
@@ -244,7 +247,8 @@ impl Config {
 
     /// Reads `IMGROUP_SDKAPPID`, `IMGROUP_IDENTIFIER`, `IMGROUP_SECRET_KEY` (or
     /// `IMGROUP_SECRET_KEY_FILE`), `IMGROUP_REGION` or `IMGROUP_ENDPOINT`, and, if
-    /// set, `IMGROUP_CA_FILE`, `IMGROUP_TIMEOUT_MS` and `IMGROUP_QUOTA_DIR`.
+    /// set, `IMGROUP_CA_FILE`, `IMGROUP_TIMEOUT_MS`, `IMGROUP_QUOTA_DIR`,
+    /// `IMGROUP_QUOTA_SHARE` and `IMGROUP_QUOTA_REDIS`.
     pub fn from_env() -> Result<Config> {
         let required =
             |name: &str| read_env(name)?.ok_or_else(|| Error::config(name, "is not set in the environment"));
@@ -276,6 +280,12 @@ impl Config {
         }
         if let Some(directory) = read_env("IMGROUP_QUOTA_DIR")? {
             config.set_quota_directory(&directory)?;
+        }
+        if let Some(share) = read_env("IMGROUP_QUOTA_SHARE")? {
+            config.set_quota_share(share.parse().unwrap_or(f64::NAN))?;
+        }
+        if let Some(url) = read_env("IMGROUP_QUOTA_REDIS")? {
+            config.set_quota_redis(&url)?;
         }
         Ok(config)
     }
@@ -400,7 +410,7 @@ impl Config {
         Ok(())
     }
 
-    /// This machine's part of the quota, above 0 and up to 1: 1/n for n machines.
+    /// This machine's part of the quota, 0.001 to 1: 1/n for n machines.
     pub fn set_quota_share(&mut self, share: f64) -> Result<()> {
         if !(0.001..=1.0).contains(&share) {
             return Err(Error::config("quota_share", format_args!("must be 0.001 to 1, not {share}")));
@@ -423,9 +433,22 @@ impl Config {
         self.quota = source.map_or(Quota::Machine, Quota::Callback);
     }
 
-    /// Shares the pace between machines through Redis: not in this build.
-    pub fn set_quota_redis(&mut self, _url: &str) -> Result<()> {
-        Err(Error::config("quota_redis", "this build has no Redis client"))
+    /// Shares the pace with other machines through Redis: `redis://host[:port]`,
+    /// with user, password and database if need be, `rediss://` or `unix://`. The
+    /// quota is then that of all machines together, and the share of the quota is
+    /// this machine's part while Redis is away. Needs the cargo feature `redis`.
+    pub fn set_quota_redis(&mut self, url: &str) -> Result<()> {
+        #[cfg(feature = "redis")]
+        {
+            let server = crate::redis_pace::Server::parse("quota_redis", url)?;
+            self.quota = Quota::Redis(Arc::new(server));
+            Ok(())
+        }
+        #[cfg(not(feature = "redis"))]
+        {
+            let _ = url;
+            Err(Error::config("quota_redis", "this library was built without the cargo feature redis"))
+        }
     }
 
     /// Where log lines go, and from which level on.

@@ -12,7 +12,7 @@
 //! | one request, from the pace to the verdict | `attempt`, `verdict`, `retry` |
 //! | what a request says and a reply means | [`lists`], `envelope`, [`codes`] |
 //! | the ticket | [`usersig`], `credentials` |
-//! | the pace | `pace`, `slots` |
+//! | the pace | `pace`, `slots`; over several machines `redis_pace` |
 //! | the wire | `transport` (the fast path), `connection`, `dial`, `resolver`, `tls`, `hosts` |
 //! | deadlines, cancellation | [`call`] |
 //! | settings, errors, counters | [`config`], [`error`], `stats` |
@@ -44,6 +44,8 @@ mod lock;
 mod pace;
 mod per_process;
 mod queue;
+#[cfg(feature = "redis")]
+mod redis_pace;
 mod resolver;
 mod retry;
 #[cfg(test)]

@@ -26,9 +26,9 @@ use crate::slots::{FULL, MILLISECOND, SECOND, Slot, allowed, lower, take_slot};
 use crate::sys::shared_words::{SharedWords, WORDS};
 
 /// A slot that was missed by more is left unused, and another one taken.
-const TOLERANCE: u64 = 20 * MILLISECOND;
+pub(crate) const TOLERANCE: Duration = Duration::from_millis(20);
 /// How often that happens to one request at most.
-const MISSES: u32 = 3;
+pub(crate) const MISSES: u32 = 3;
 /// The part of the limit that is used.
 const USED_SHARE: f64 = 0.9;
 
@@ -61,14 +61,12 @@ impl Pacer {
     /// Waits for a slot. `Ok(None)` if none comes before the deadline; else how
     /// long it had to wait.
     pub fn acquire(&self, running: &Running, per_second: f64) -> Result<Option<Duration>, Stop> {
-        let [next, level, ..] = self.words();
-        let full_interval = SECOND as f64 / (per_second * USED_SHARE);
+        let [next, ..] = self.words();
         let begin = now_ns();
         let mut now = begin;
         let mut missed = 0;
         loop {
-            let interval =
-                (full_interval * FULL as f64 / allowed(level.load(Ordering::Relaxed), now) as f64) as u64;
+            let interval = self.interval_ns(per_second, now);
             let deadline = now.saturating_add(running.remaining()?.as_nanos() as u64);
             match take_slot(next, now, interval, deadline) {
                 Slot::At(at) if at <= now => return Ok(Some(Duration::from_nanos(now - begin))),
@@ -77,7 +75,7 @@ impl Pacer {
                     // On a busy machine the thread may wake up long after its slot.
                     // Sent then, the request would crowd a later second.
                     let woken = now_ns();
-                    if woken <= at + TOLERANCE || missed == MISSES {
+                    if woken <= at + TOLERANCE.as_nanos() as u64 || missed == MISSES {
                         return Ok(Some(Duration::from_nanos(at - begin)));
                     }
                     missed += 1;
@@ -89,6 +87,19 @@ impl Pacer {
             }
             now = now_ns();
         }
+    }
+
+    /// How far apart the slots lie now, in nanoseconds.
+    fn interval_ns(&self, per_second: f64, now: u64) -> u64 {
+        let [_, level, ..] = self.words();
+        let full = SECOND as f64 / (per_second * USED_SHARE);
+        (full * FULL as f64 / allowed(level.load(Ordering::Relaxed), now) as f64) as u64
+    }
+
+    /// How far apart the slots lie now, for whoever gives them out elsewhere.
+    #[cfg(feature = "redis")]
+    pub fn interval(&self, per_second: f64) -> Duration {
+        Duration::from_nanos(self.interval_ns(per_second, now_ns()))
     }
 
     /// The service complained.

@@ -27,16 +27,30 @@ pub(crate) fn roots(trust: &Trust) -> Result<Arc<RootCertStore>> {
     match trust {
         Trust::Bundled => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Trust::File(path) => add_file(&mut store, path)?,
-        Trust::System => {
-            let path = SYSTEM_BUNDLES
-                .iter()
-                .map(Path::new)
-                .find(|path| path.is_file())
-                .ok_or_else(|| Error::config("ca_file", "the system has no certificate bundle"))?;
-            add_file(&mut store, path)?;
-        }
+        Trust::System => add_file(&mut store, system_bundle()?)?,
     }
     Ok(Arc::new(store))
+}
+
+fn system_bundle() -> Result<&'static Path> {
+    SYSTEM_BUNDLES
+        .iter()
+        .map(Path::new)
+        .find(|path| path.is_file())
+        .ok_or_else(|| Error::config("ca_file", "the system has no certificate bundle"))
+}
+
+/// The trusted roots as the text of a PEM file; `None` for those that are built in.
+#[cfg(feature = "redis")]
+pub(crate) fn bundle(trust: &Trust) -> Result<Option<Vec<u8>>> {
+    let path = match trust {
+        Trust::Bundled => return Ok(None),
+        Trust::File(path) => path,
+        Trust::System => system_bundle()?,
+    };
+    let text = std::fs::read(path)
+        .map_err(|error| Error::config("ca_file", format_args!("{}: {error}", path.display())))?;
+    Ok(Some(text))
 }
 
 fn add_file(store: &mut RootCertStore, path: &Path) -> Result<()> {

@@ -3,10 +3,8 @@
 
 mod support;
 
-use std::collections::HashMap;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,126 +12,16 @@ use imgroup::call::CallOptions;
 use imgroup::client::Client;
 use imgroup::codes;
 use imgroup::config::LogLevel;
-use imgroup::emulator::{Emulator, Options};
+use imgroup::emulator::Emulator;
 use imgroup::error::Outcome;
 use serde_json::json;
+use support::arrivals::{self, *};
 use support::*;
-
-/// What the service allows in a second, and what the pace makes of it.
-const LIMIT: usize = 200;
-const PACE: f64 = 180.0;
-
-/// One after the other: each wants the processors for itself.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn emulator() -> Emulator {
-    Emulator::start(Options {
-        secret_key: MARKER_KEY.into(),
-        write_time: Duration::ZERO,
-        seed_accounts: (0..70).map(|number| format!("worker{number}")).collect(),
-        ..Options::default()
-    })
-    .unwrap()
-}
-
-/// Processes that call as fast as they can until they are killed.
-struct Workers(Vec<Child>);
-
-impl Workers {
-    fn start(number: usize, threads: usize, emulator: &Emulator, scratch: &Scratch) -> Workers {
-        let me = std::env::current_exe().unwrap();
-        let start = |worker: usize| {
-            // Sixty programs starting at once would keep the emulator from looking at its clock.
-            thread::sleep(Duration::from_millis(20));
-            Command::new(&me)
-                .args(["work", "--exact", "--ignored", "--nocapture"])
-                .env("PACE_URL", emulator.url())
-                .env("PACE_DIRECTORY", scratch.path())
-                .env("PACE_ACCOUNT", format!("worker{worker}"))
-                .env("PACE_THREADS", threads.to_string())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap()
-        };
-        Workers((0..number).map(start).collect())
-    }
-
-    /// SIGKILL, in the middle of whatever they do.
-    fn kill(&mut self, number: usize) {
-        for mut child in self.0.drain(..number) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.kill(self.0.len());
-    }
-}
 
 #[test]
 #[ignore = "the body of a worker process"]
 fn work() {
-    let Ok(url) = std::env::var("PACE_URL") else { return };
-    let variable = |name| std::env::var(name).unwrap();
-    let mut config = imgroup::config::Config::new(SDKAPPID, "administrator", MARKER_KEY).unwrap();
-    config.set_endpoint(&url).unwrap();
-    config.set_quota_directory(&variable("PACE_DIRECTORY")).unwrap();
-    let client = Client::new(&config).unwrap();
-    let account = variable("PACE_ACCOUNT");
-    thread::scope(|scope| {
-        for _ in 0..variable("PACE_THREADS").parse().unwrap() {
-            scope.spawn(|| {
-                // Ends with the emulator, if nobody kills it.
-                while client.get_lists(&account, &[], false, &CallOptions::default()).is_ok() {}
-            });
-        }
-    });
-}
-
-fn arrivals(emulator: &Emulator) -> Vec<u64> {
-    let all = emulator.control("GET", "/_emulator/arrivals?command=group_get", None).unwrap();
-    all.as_array().unwrap().iter().map(|at| at.as_u64().unwrap()).collect()
-}
-
-fn now_us(emulator: &Emulator) -> u64 {
-    emulator.control("GET", "/_emulator/health", None).unwrap()["uptime_us"].as_u64().unwrap()
-}
-
-/// The most that came in any second.
-fn densest(arrivals: &[u64]) -> usize {
-    let mut first = 0;
-    let mut most = 0;
-    for (index, at) in arrivals.iter().enumerate() {
-        while arrivals[first] + 1_000_000 <= *at {
-            first += 1;
-        }
-        most = most.max(index - first + 1);
-    }
-    most
-}
-
-fn between(arrivals: &[u64], from: u64, to: u64) -> usize {
-    arrivals.iter().filter(|at| (from..to).contains(at)).count()
-}
-
-/// How many requests of each account arrived.
-fn shares(emulator: &Emulator, from: u64, to: u64) -> HashMap<String, usize> {
-    let journal = emulator.control("GET", "/_emulator/requests?command=group_get", None).unwrap();
-    let mut shares = HashMap::new();
-    for entry in journal["requests"].as_array().unwrap() {
-        if (from..to).contains(&entry["arrival_us"].as_u64().unwrap()) {
-            let account = entry["body"]["From_Account"].as_str().unwrap_or_default().to_owned();
-            *shares.entry(account).or_default() += 1;
-        }
-    }
-    shares
+    arrivals::work();
 }
 
 #[test]
@@ -141,28 +29,18 @@ fn no_second_holds_more_than_the_service_allows_from_however_many_processes() {
     let _alone = alone();
     // processes, threads in each, how many are killed on the way, seconds measured
     for (processes, threads, killed, seconds) in [(1, 6, 0, 4), (11, 2, 3, 5), (64, 1, 16, 6)] {
-        // Another program may take the processors away from the emulator or from a
-        // process between its slot and its request; it will not do so every time.
-        let measured = (0..3).map(|_| measure(processes, threads, killed, seconds));
-        let mut reasons = Vec::new();
-        for result in measured {
-            match result {
-                Ok(text) => {
-                    println!("{text}");
-                    reasons.clear();
-                    break;
-                }
-                Err(reason) => reasons.push(reason),
-            }
-        }
-        assert!(reasons.is_empty(), "{reasons:#?}");
+        three_tries(|| measure(processes, threads, killed, seconds));
     }
+}
+
+fn workers(number: usize, threads: usize, emulator: &Emulator, scratch: &Scratch) -> Workers {
+    Workers::start(number, threads, emulator, |_| vec![("IMGROUP_QUOTA_DIR", scratch.path().into())])
 }
 
 fn measure(processes: usize, threads: usize, killed: usize, seconds: u64) -> Result<String, String> {
     let emulator = emulator();
     let scratch = Scratch::new();
-    let mut workers = Workers::start(processes, threads, &emulator, &scratch);
+    let mut workers = workers(processes, threads, &emulator, &scratch);
     eventually("all workers call", || {
         let now = now_us(&emulator);
         shares(&emulator, now.saturating_sub(2_000_000), now).len() == processes
@@ -207,7 +85,7 @@ fn a_complaint_of_the_service_lowers_the_pace_of_all_processes_and_it_recovers()
     let _alone = alone();
     let emulator = emulator();
     let scratch = Scratch::new();
-    let _workers = Workers::start(2, 4, &emulator, &scratch);
+    let _workers = workers(2, 4, &emulator, &scratch);
     eventually("the workers call", || arrivals(&emulator).len() > 200);
     emulator
         .control(

@@ -34,16 +34,6 @@ fn emulator(accounts: &[&str]) -> Emulator {
     .unwrap()
 }
 
-/// Compiles a C program of `tests/c` against the shared library.
-fn program(name: &str, scratch: &Scratch) -> Command {
-    let library = scratch.join("libimgroup.so.0.1");
-    std::fs::copy(library_directory().join("libimgroup.so"), &library).unwrap();
-    let binary = scratch.join(name);
-    let rpath = format!("-Wl,-rpath,{}", scratch.path());
-    compile(&format!("{name}.c"), &binary, &[&library, &rpath, "-pthread"]);
-    Command::new(binary)
-}
-
 fn run(mut command: Command) {
     let output = command.output().unwrap();
     let text =

@@ -58,8 +58,9 @@ func NewClient(sdkappid uint32, identifier, secretKey string, options ...Option)
 // NewClientFromEnv makes a client from the environment: IMGROUP_SDKAPPID,
 // IMGROUP_IDENTIFIER, IMGROUP_SECRET_KEY (or IMGROUP_SECRET_KEY_FILE),
 // IMGROUP_REGION or IMGROUP_ENDPOINT, and, where set, IMGROUP_CA_FILE,
-// IMGROUP_TIMEOUT_MS and IMGROUP_QUOTA_DIR. Options come on top and win. No other
-// goroutine may change the environment meanwhile.
+// IMGROUP_TIMEOUT_MS, IMGROUP_QUOTA_DIR, IMGROUP_QUOTA_SHARE and
+// IMGROUP_QUOTA_REDIS. Options come on top and win. No other goroutine may change
+// the environment meanwhile.
 //
 // Errors are of [ErrArgument]; the message names the variable or the option.
 //

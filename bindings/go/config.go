@@ -264,8 +264,11 @@ func WithQuotaDirectory(path string) Option {
 	})
 }
 
-// WithQuotaRedis is reserved for sharing the pace with other machines through
-// Redis. Every library of this version refuses it: see WithQuotaShare.
+// WithQuotaRedis shares the pace with other machines through Redis, at
+// "redis://host:port", also with user, password and database, "rediss://" or
+// "unix:///path". Set [WithQuotaShare] to 1/n for the time when Redis is away. A
+// library that was built without the cargo feature redis refuses it with
+// [CodeConfig].
 //
 // Since v0.1.0.
 func WithQuotaRedis(url string) Option {

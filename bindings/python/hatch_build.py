@@ -93,7 +93,9 @@ def find_or_build(root: Path) -> tuple[Path | None, Path | None]:
         command = existing("IMGROUP_BUILD_COMMAND", named_command)
     if not named_library:
         crate = crate_directory(root)
-        library = cargo(crate, ["rustc", "--lib", "--crate-type", "cdylib"], "cdylib", ".so", LIBRARY_PROFILE)
+        # With the Redis client: who installs a wheel has no other library to choose.
+        options = ["--lib", "--crate-type", "cdylib", "--features", "redis"]
+        library = cargo(crate, ["rustc", *options], "cdylib", ".so", LIBRARY_PROFILE)
         if not named_command:
             # In a directory of its own, as `make command`: it would link the library anew.
             target = Path(os.environ.get("CARGO_TARGET_DIR") or crate / "target").resolve() / "command"

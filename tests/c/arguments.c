@@ -139,7 +139,7 @@ static void settings(imgroup_config *config) {
   row(imgroup_config_set_proxy(config, "socks5://a", &error), CONFIG, "proxy: must begin with http://");
   row(imgroup_config_set_log_callback(config, 5, NULL, NULL, NULL, &error), BAD, "level: must be 1 to 4, not 5");
   row(imgroup_config_set_quota_redis(config, "redis://localhost", &error), CONFIG,
-      "quota_redis: this build has no Redis client");
+      "quota_redis: this library was built without the cargo feature redis");
   row(imgroup_usersig(1, "a", "k", 0, 0, NULL, 0, &text, &error), BAD,
       "ttl_s: must be 1 to 1576800000 seconds, not 0");
   row(imgroup_usersig(1, "a", "k", 60, 0, NULL, 3, &text, &error), BAD, "userbuf: must not be NULL");

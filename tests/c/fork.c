@@ -1,7 +1,7 @@
 /* A client that was used before a fork works on both sides of it, and neither
  * side reads the other's replies.
  *
- * fork URL KEY DIRECTORY ROUNDS. The accounts "parent" and "child" have one list
+ * fork URL KEY DIRECTORY ROUNDS [REDIS]. The accounts "parent" and "child" have one list
  * each, of their own name. */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -59,7 +59,7 @@ static int ended_well(pid_t pid)
 
 int main(int count, char **arguments)
 {
-    if (count != 5) {
+    if (count != 5 && count != 6) {
         return 2;
     }
     imgroup_config *config = NULL;
@@ -67,6 +67,9 @@ int main(int count, char **arguments)
     CHECK(imgroup_config_set_endpoint(config, arguments[1], NULL) == IMGROUP_OK);
     CHECK(imgroup_config_set_quota_directory(config, arguments[3], NULL) == IMGROUP_OK);
     CHECK(imgroup_config_set_quota(config, 1000000, NULL) == IMGROUP_OK);
+    if (count == 6) {
+        CHECK(imgroup_config_set_quota_redis(config, arguments[5], NULL) == IMGROUP_OK);
+    }
     CHECK(imgroup_client_new(config, &client, NULL) == IMGROUP_OK);
     imgroup_config_free(config);
 

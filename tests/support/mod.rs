@@ -3,6 +3,7 @@
 
 #![allow(dead_code)]
 
+pub mod arrivals;
 pub mod server;
 
 use std::path::PathBuf;
@@ -130,4 +131,14 @@ pub fn library_directory() -> PathBuf {
     let directory = me.parent().unwrap().to_owned();
     assert!(directory.join("libimgroup.so").is_file(), "no libimgroup.so in {}", directory.display());
     directory
+}
+
+/// Compiles a C program of `tests/c` against the shared library.
+pub fn program(name: &str, scratch: &Scratch) -> std::process::Command {
+    let library = scratch.join("libimgroup.so.0.1");
+    std::fs::copy(library_directory().join("libimgroup.so"), &library).unwrap();
+    let binary = scratch.join(name);
+    let rpath = format!("-Wl,-rpath,{}", scratch.path());
+    compile(&format!("{name}.c"), &binary, &[&library, &rpath, "-pthread"]);
+    std::process::Command::new(binary)
 }

@@ -188,3 +188,6 @@ def test_pip_install_by_the_words_of_the_readme(tmp_path: Path, environment: Env
     target = os.environ.get("CARGO_TARGET_DIR", str(tmp_path / "target"))
     environment.pip(str(SOURCE), environment={"CARGO_TARGET_DIR": target})
     environment.check()
+    # The library of a wheel has the Redis client in it.
+    text = "import imgroup; imgroup.Client(1, 'a', 'k', region='sgp', quota_redis='redis://localhost')"
+    run(str(environment.bin / "python"), "-I", "-c", text)

@@ -49,6 +49,17 @@ pub struct Connection {
     #[arg(long, env = "IMGROUP_TIMEOUT_MS", value_name = "MS", default_value_t = 15_000)]
     timeout_ms: u32,
 
+    /// Share the pace with other machines through a Redis: redis://[[user]:password@]host[:port]
+    ///
+    /// Also rediss:// for TLS, and unix:///path. A password belongs into the
+    /// environment: others can read the command line.
+    #[arg(long, env = "IMGROUP_QUOTA_REDIS", value_name = "URL", hide_env_values = true)]
+    quota: Option<String>,
+
+    /// This machine's part of the quota, 1/n for n machines; with a Redis, while that is away
+    #[arg(long, env = "IMGROUP_QUOTA_SHARE", value_name = "SHARE", default_value_t = 1.0)]
+    quota_share: f64,
+
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -84,6 +95,10 @@ impl Connection {
         if let Ok(directory) = std::env::var("IMGROUP_QUOTA_DIR") {
             config.set_quota_directory(&directory)?;
         }
+        if let Some(url) = self.quota.as_deref().filter(|url| !url.is_empty()) {
+            config.set_quota_redis(url)?;
+        }
+        config.set_quota_share(self.quota_share)?;
         config.set_timeout_ms(self.timeout_ms)?;
         let level = match self.verbose {
             0 => return Ok(config),

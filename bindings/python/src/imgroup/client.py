@@ -499,7 +499,11 @@ class Client:
         over all processes of this user on the machine.
     :param quota_share: the part of it that this machine may use, 0.001 to 1.
     :param quota_directory: where the processes share the pace; default ``/dev/shm``.
-    :param quota_redis: reserved; every library of this version refuses it.
+    :param quota_redis: shares the pace with other machines through a Redis at
+        ``redis://[[user]:password@]host[:port][/database]``, ``rediss://`` for TLS or
+        ``unix:///path``. Set ``quota_share`` to 1/n for the time when Redis is away.
+        The library in the wheel can; one that was built without the cargo feature
+        ``redis`` refuses it.
     :param limiter: is asked before every request in place of the built-in pace.
         Gets the command (``"group_delete"``), returns the seconds to wait, ``None``
         for none, or a negative number to refuse. What it raises refuses the request
@@ -582,8 +586,9 @@ class Client:
 
         Reads ``IMGROUP_SDKAPPID``, ``IMGROUP_IDENTIFIER``, ``IMGROUP_SECRET_KEY`` (or
         ``IMGROUP_SECRET_KEY_FILE``), ``IMGROUP_REGION`` or ``IMGROUP_ENDPOINT``, and,
-        where set, ``IMGROUP_CA_FILE``, ``IMGROUP_TIMEOUT_MS`` and
-        ``IMGROUP_QUOTA_DIR``. No other thread may change the environment meanwhile.
+        where set, ``IMGROUP_CA_FILE``, ``IMGROUP_TIMEOUT_MS``, ``IMGROUP_QUOTA_DIR``,
+        ``IMGROUP_QUOTA_SHARE`` and ``IMGROUP_QUOTA_REDIS``. No other thread may change
+        the environment meanwhile.
 
         :param options: the keyword options of :class:`Client`, which win.
         :raises InvalidArgument: which variable is missing or wrong.
