@@ -359,8 +359,9 @@ mod tests {
     fn rows_of_every_format() {
         use Command::{Delete, Export};
         use Format::{Csv, Jsonl, Tsv};
+        type Situation<'a> = (&'a str, Format, Command, &'a str, &'a [(u64, &'a str, &'a str)]);
         #[rustfmt::skip]
-        let table: &[(&str, Format, Command, &str, &[(u64, &str, &str)])] = &[
+        let table: &[Situation] = &[
             ("csv", Csv, Delete, "account,list\na,F\nb,W\n", &[(2, "a", "F"), (3, "b", "W")]),
             ("no newline at the end", Csv, Delete, "account,list\na,F", &[(2, "a", "F")]),
             ("CR LF, a mark, blank lines", Csv, Delete, "\u{feff}account,list\r\n\r\na,F\r\n", &[(3, "a", "F")]),
