@@ -64,7 +64,7 @@ test-go: tools-go lib command ## the Go package
 # What takes longer than a functional test, or looks at the code itself.
 CHECKS := check-style check-valgrind check-asan check-torture check-foreign check-go check-counts check-deb
 # Promises of the repository: threads, ABI, dependencies.
-CHECKS += check-models abi
+CHECKS += check-models abi check-deny check-msrv
 .PHONY: $(CHECKS)
 
 check: $(CHECKS) ## linters, and what takes longer
@@ -95,6 +95,14 @@ check-asan: tools-check lib
 # looks deeper than the default of two to four.
 check-models: tools-check
 	CARGO='$(CARGO)' tests/models/run.py
+
+# Licences, bans, duplicates, sources, advisories of everything that is built.
+check-deny: tools-check tools-python
+	packaging/deny.sh
+
+# The oldest compiler that Cargo.toml names.
+check-msrv: tools-build
+	packaging/msrv.sh
 
 # The n-th system call of the network fails, for every n.
 check-torture: tools-check

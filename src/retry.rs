@@ -9,6 +9,8 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::rand::{GetRandomFlags, getrandom};
+
 use crate::codes::Retry;
 
 /// Attempts when two writes met on one account: the other writer is soon done.
@@ -119,7 +121,7 @@ impl Random {
     pub fn new() -> Random {
         let mut seed = [0; 8];
         // A clock is enough where the system gives none: nothing here is a secret.
-        if getrandom::fill(&mut seed).is_err() {
+        if getrandom(&mut seed, GetRandomFlags::empty()) != Ok(seed.len()) {
             seed = (crate::usersig::now_s() as u64 ^ u64::from(std::process::id()) << 32).to_ne_bytes();
         }
         Random(AtomicU64::new(u64::from_ne_bytes(seed)))

@@ -80,8 +80,9 @@ pub(crate) fn get(context: &mut Context<'_>) -> Result<Reply, Refusal> {
     let most = context.fields.required_number("MaxLimited")?;
     context.fields.required_number("LastSequence")?;
     if most == 0 || most > ACCOUNTS_PER_REQUEST as u64 {
-        let rule = format_args!("must be 1 to {ACCOUNTS_PER_REQUEST}, not {most}");
-        return Err(context.fields.bad("MaxLimited", rule));
+        return Err(context
+            .fields
+            .bad("MaxLimited", format_args!("must be 1 to {ACCOUNTS_PER_REQUEST}, not {most}")));
     }
     let policy = context.policy;
     let own = &*context.account(&owner);
