@@ -192,10 +192,14 @@ impl Inner {
         tally: &mut Tally,
     ) -> Result<Success, Box<Failed>> {
         let random = self.random.next_u32();
-        let host = course.host.take().unwrap_or_else(|| self.hosts.choose(Instant::now()));
+        let now = Instant::now();
+        let host = course.host.take().unwrap_or_else(|| self.hosts.choose(now));
         let mut target = String::with_capacity(command.len() + ticket.query.len() + 40);
-        let _ = write!(target, "/{command}?{}{random}&contenttype=json", ticket.query);
-        let within = running.until(Instant::now() + self.config.attempt_timeout);
+        for part in ["/", command, "?", &ticket.query] {
+            target.push_str(part);
+        }
+        let _ = write!(target, "{random}&contenttype=json");
+        let within = running.until(now + self.config.attempt_timeout);
         tally.attempts += 1;
         self.stats.add(Count::Attempts);
         let request = Request { host, target, body: payload.prepare() };

@@ -6,12 +6,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use rustls::RootCertStore;
+use serde_json::value::RawValue;
 
 use crate::attempt::{Fixed, Success, Tally};
 use crate::call::{CallOptions, Control, Running, Stop};
@@ -56,9 +57,9 @@ pub(crate) struct Inner {
     pub credentials: Credentials,
     pub hosts: Hosts,
     pub transport: Arc<dyn Transport>,
-    pub pacers: RwLock<HashMap<String, Arc<Pacer>>>,
+    pub pacers: RwLock<BTreeMap<String, Arc<Pacer>>>,
     #[cfg(feature = "redis")]
-    pub redis_pacers: Mutex<HashMap<String, Arc<RedisPacer>>>,
+    pub redis_pacers: Mutex<BTreeMap<String, Arc<RedisPacer>>>,
     pub queue: AccountQueue,
     pub budget: Budget,
     pub random: Random,
@@ -135,7 +136,7 @@ impl Client {
             let mut tally = Tally::default();
             let reply = inner.write(account, GROUP_ADD, &body, false, running, &mut tally)?;
             reply.into_response(&tally, |items, response| {
-                response.friends = lists::friends_of(items)?;
+                response.friends = lists::items_of(items)?;
                 Ok(())
             })
         })
@@ -156,7 +157,7 @@ impl Client {
             let mut tally = Tally::default();
             let reply = inner.perform(GROUP_GET, &mut Fixed(&body), true, running, &mut tally)?;
             reply.into_response(&tally, |items, response| {
-                response.lists = lists::lists_of(items)?;
+                response.lists = lists::items_of(items)?;
                 Ok(())
             })
         })
@@ -236,9 +237,9 @@ fn check_command(command: &str) -> Result<(&str, &str)> {
 /// A JSON object of bounded size; gives the account it is about, if it names one.
 fn check_body(body: &str) -> Result<Option<String>> {
     #[derive(serde::Deserialize)]
-    struct About {
-        #[serde(rename = "From_Account", default)]
-        account: Option<serde_json::Value>,
+    struct About<'a> {
+        #[serde(borrow, rename = "From_Account")]
+        account: Option<&'a RawValue>,
     }
     if body.len() > REQUEST_BYTES {
         return Err(Error::argument(
@@ -249,9 +250,9 @@ fn check_body(body: &str) -> Result<Option<String>> {
     if !body.trim_start().starts_with('{') {
         return Err(Error::argument("body", "must be a JSON object; send {} for nothing"));
     }
-    let about: About = serde_json::from_str(body)
+    let about: About<'_> = serde_json::from_str(body)
         .map_err(|error| Error::argument("body", format_args!("is not JSON: {error}")))?;
-    Ok(about.account.and_then(|account| account.as_str().map(str::to_owned)))
+    Ok(about.account.and_then(|account| serde_json::from_str(account.get()).ok()))
 }
 
 impl Inner {

@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,9 +166,7 @@ impl Connection {
     /// call, which does not wait.
     pub fn is_quiet(&mut self) -> bool {
         // What came behind a reply may have been decrypted with it.
-        if let Some(tls) = &mut self.tls
-            && !tls.session.process_new_packets().is_ok_and(|state| is_silent(&state))
-        {
+        if self.tls.as_mut().is_some_and(|tls| !is_silent(tls)) {
             return false;
         }
         let mut byte = [0];
@@ -185,7 +183,7 @@ impl Connection {
         let Ok((_, amount)) = recv(&self.stream, &mut tls.incoming[..], RecvFlags::DONTWAIT) else {
             return false;
         };
-        amount > 0 && feed(tls, amount).is_ok_and(|state| is_silent(&state))
+        amount > 0 && feed(tls, amount).is_ok() && is_silent(tls)
     }
 
     fn send(&mut self, mut bytes: &[u8], running: &Running) -> Result<(), Broken> {
@@ -248,18 +246,18 @@ impl Connection {
 }
 
 /// Whether the peer has said nothing and means to go on.
-fn is_silent(state: &rustls::IoState) -> bool {
-    state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed()
+fn is_silent(tls: &mut Tls) -> bool {
+    tls.session.reader().fill_buf().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
-fn feed(tls: &mut Tls, amount: usize) -> Result<rustls::IoState, rustls::Error> {
+fn feed(tls: &mut Tls, amount: usize) -> Result<(), rustls::Error> {
     let mut bytes = &tls.incoming[..amount];
     loop {
         let taken =
             tls.session.read_tls(&mut bytes).map_err(|error| rustls::Error::General(error.to_string()))?;
-        let state = tls.session.process_new_packets()?;
+        tls.session.process_new_packets()?;
         if bytes.is_empty() || taken == 0 {
-            return Ok(state);
+            return Ok(());
         }
     }
 }

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::attempt::{Fixed, Payload, Tally};
@@ -38,10 +39,10 @@ impl Payload for Merged<'_> {
             Some(riders) => riders,
         };
         let riders = self.turn.embark(riders);
-        let mut names = self.own.to_vec();
+        let mut names = Cow::Borrowed(self.own);
         for name in names_of(&riders) {
             if !names.contains(&name) {
-                names.push(name);
+                names.to_mut().push(name);
             }
         }
         self.body = lists::delete_body(self.turn.account(), &names);
@@ -187,7 +188,7 @@ impl Inner {
                 return Err(unread(&error, &reason, own));
             }
         };
-        let exists = |name: &str| read.lists.iter().any(|list: &List| list.name == name);
+        let exists = |name: &str| read.lists.iter().any(|list: &List| *list.name == *name);
         // Whoever names a list that is not there gets the service's own answer to
         // that, unless he has reason to find it gone.
         let own_settled = own.is_settled(exists);
@@ -256,7 +257,7 @@ impl Inner {
             return Err(error);
         }
         match self.read_lists(account, running, &mut Tally::default()) {
-            Ok(read) if !names.iter().any(|name| read.lists.iter().any(|list| list.name == *name)) => {
+            Ok(read) if !names.iter().any(|name| read.lists.iter().any(|list| *list.name == **name)) => {
                 Ok(Response { attempts: tally.attempts, was_ambiguous: true, lists: Vec::new(), ..read })
             }
             _ => Err(error),
@@ -268,7 +269,7 @@ impl Inner {
         let body = lists::get_body(account, &[], false).expect("the account was checked");
         let reply = self.perform(GROUP_GET, &mut Fixed(&body), true, running, tally)?;
         reply.into_response(tally, |items, response| {
-            response.lists = lists::lists_of(items)?;
+            response.lists = lists::items_of(items)?;
             Ok(())
         })
     }

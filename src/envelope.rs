@@ -62,7 +62,7 @@ impl<'a> Envelope<'a> {
                 "it is not a JSON object".into()
             });
         }
-        if deeper_than(body, DEPTH) {
+        if deeper_than(text, DEPTH) {
             return Err(format!("its JSON is nested deeper than {DEPTH}"));
         }
         let wire: Wire<'a> =
@@ -121,9 +121,13 @@ fn code_of(raw: &str) -> Option<i32> {
 }
 
 /// Whether brackets outside of strings are nested deeper than `limit`.
-fn deeper_than(json: &[u8], limit: usize) -> bool {
+fn deeper_than(json: &str, limit: usize) -> bool {
+    // Mostly there are not even so many, which is soon found out.
+    if json.matches('{').count() + json.matches('[').count() <= limit {
+        return false;
+    }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for &byte in json {
+    for byte in json.bytes() {
         if in_string {
             match byte {
                 _ if escaped => escaped = false,

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | the calls | [`client`]; deletes and their merging in `delete`, `queue` |
 //! | one request, from the pace to the verdict | `attempt`, `verdict`, `retry` |
-//! | what a request says and a reply means | [`lists`], `envelope`, [`codes`] |
+//! | what a request says and a reply means | [`lists`], [`text`], `envelope`, [`codes`] |
 //! | the ticket | [`usersig`], `credentials` |
 //! | the pace | `pace`, `slots`; over several machines `redis_pace` |
 //! | the wire | `transport` (the fast path), `connection`, `dial`, `resolver`, `tls`, `hosts` |
@@ -54,6 +54,7 @@ mod slots;
 mod stats;
 mod sync;
 mod sys;
+pub mod text;
 mod tls;
 mod transport;
 pub mod usersig;

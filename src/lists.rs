@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::text::Text;
 use crate::usersig::IDENTIFIER_MAX;
 
 /// An account has at most so many lists, and a request names at most so many.
@@ -40,25 +41,27 @@ pub struct Response {
 }
 
 /// What became of one friend of an add.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "FriendItem")]
 pub struct FriendResult {
     /// The friend.
-    pub account: String,
+    pub account: Text,
     /// 0, or the server's code for this friend alone.
     pub code: i32,
     /// The server's text for developers.
-    pub info: String,
+    pub info: Text,
 }
 
 /// One friend list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "ListItem")]
 pub struct List {
     /// Its name.
-    pub name: String,
+    pub name: Text,
     /// How many friends are in it.
     pub friend_count: u64,
     /// The friends, if they were asked for.
-    pub members: Vec<String>,
+    pub members: Vec<Text>,
 }
 
 #[derive(Serialize)]
@@ -92,21 +95,34 @@ struct Get<'a> {
 #[derive(Deserialize)]
 struct FriendItem {
     #[serde(rename = "To_Account", default)]
-    account: String,
+    account: Text,
     #[serde(rename = "ResultCode", default)]
     code: i32,
     #[serde(rename = "ResultInfo", default)]
-    info: Option<String>,
+    info: Option<Text>,
+}
+
+impl From<FriendItem> for FriendResult {
+    fn from(item: FriendItem) -> FriendResult {
+        FriendResult { account: item.account, code: item.code, info: item.info.unwrap_or_default() }
+    }
 }
 
 #[derive(Deserialize)]
 struct ListItem {
     #[serde(rename = "GroupName")]
-    name: String,
+    name: Text,
     #[serde(rename = "FriendNumber", default)]
     friend_count: Option<u64>,
     #[serde(rename = "To_Account", default)]
-    members: Option<Vec<String>>,
+    members: Option<Vec<Text>>,
+}
+
+impl From<ListItem> for List {
+    fn from(item: ListItem) -> List {
+        let members = item.members.unwrap_or_default();
+        List { name: item.name, friend_count: item.friend_count.unwrap_or(members.len() as u64), members }
+    }
 }
 
 /// The body of a delete whose arguments were checked.
@@ -185,33 +201,10 @@ pub(crate) fn check_name(parameter: &str, name: &str) -> Result<()> {
     Err(Error::argument(parameter, format_args!("must be 1 to {NAME_MAX} bytes, not {}", name.len())))
 }
 
-/// The friends of an add's reply. An item that makes no sense makes the whole
-/// reply unreadable: a caller must not take a failed friend for a good one.
-pub(crate) fn friends_of(items: &[u8]) -> Result<Vec<FriendResult>, String> {
-    let items: Vec<FriendItem> = items_of(items)?;
-    Ok(items
-        .into_iter()
-        .map(|item| FriendResult {
-            account: item.account,
-            code: item.code,
-            info: item.info.unwrap_or_default(),
-        })
-        .collect())
-}
-
-/// The lists of a get's reply.
-pub(crate) fn lists_of(items: &[u8]) -> Result<Vec<List>, String> {
-    let items: Vec<ListItem> = items_of(items)?;
-    Ok(items
-        .into_iter()
-        .map(|item| {
-            let members = item.members.unwrap_or_default();
-            List { name: item.name, friend_count: item.friend_count.unwrap_or(members.len() as u64), members }
-        })
-        .collect())
-}
-
-fn items_of<'de, T: Deserialize<'de>>(items: &'de [u8]) -> Result<Vec<T>, String> {
+/// The friends of an add's reply, or the lists of a get's. An item that makes no
+/// sense makes the whole reply unreadable: a caller must not take a failed friend
+/// for a good one.
+pub(crate) fn items_of<'de, T: Deserialize<'de>>(items: &'de [u8]) -> Result<Vec<T>, String> {
     serde_json::from_slice(items).map_err(|error| format!("its ResultItem is wrong: {error}"))
 }
 
@@ -288,11 +281,11 @@ mod tests {
             let envelope = Envelope::parse(body.as_bytes()).unwrap();
             envelope.items().map_or(NO_ITEMS, |range| &body.as_bytes()[range])
         };
-        let lists = |body| lists_of(items(body));
+        let lists = |body| items_of::<List>(items(body));
         let list = |name: &str, friend_count, members: &[&str]| List {
             name: name.into(),
             friend_count,
-            members: members.iter().map(|member| (*member).into()).collect(),
+            members: members.iter().copied().map(Text::from).collect(),
         };
         #[rustfmt::skip]
         let rows: &[(&str, &'static str, Vec<List>)] = &[
@@ -314,8 +307,8 @@ mod tests {
 
         let body = r#"{"ErrorCode":0,"Fail_Account":["m"],"Invalid_Account":[],"ResultItem":[
             {"To_Account":"b","ResultCode":0,"ResultInfo":""},{"To_Account":"m","ResultCode":30001}]}"#;
-        let friends = friends_of(items(body)).unwrap();
-        assert_eq!(friends[0], FriendResult { account: "b".into(), code: 0, info: String::new() });
-        assert_eq!((friends[1].account.as_str(), friends[1].code), ("m", 30001));
+        let friends: Vec<FriendResult> = items_of(items(body)).unwrap();
+        assert_eq!(friends[0], FriendResult { account: "b".into(), code: 0, info: Text::default() });
+        assert_eq!((&*friends[1].account, friends[1].code), ("m", 30001));
     }
 }

@@ -124,8 +124,8 @@ pub(crate) fn pacer(
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let key = format!("{}\n{sdkappid}\n{command}\n{}", endpoint.origin(), boot.trim_end());
     let digest = Sha256::digest(key.as_bytes());
-    let name = digest[..16].iter().fold(String::from("imgroup-"), |name, byte| format!("{name}{byte:02x}"));
-    let path = directory.join(format!("{name}-{}", rustix::process::geteuid().as_raw()));
+    let name = u128::from_be_bytes(*digest.first_chunk().expect("SHA-256 gives 32 bytes"));
+    let path = directory.join(format!("imgroup-{name:032x}-{}", rustix::process::geteuid().as_raw()));
 
     let mut pacers = PACERS.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     let id = path.to_string_lossy().into_owned();

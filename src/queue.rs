@@ -12,25 +12,26 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::call::{Running, Stop};
 use crate::error::{Error, Outcome};
 use crate::lists::{LISTS_MAX, Response};
 use crate::lock::lock;
-use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU8, Mutex, Ordering};
 
 const SHARDS: usize = 16;
 
 /// The lines of all accounts that are being written to.
 pub(crate) struct AccountQueue {
-    shards: [Mutex<HashMap<String, Line>>; SHARDS],
+    shards: [Shard; SHARDS],
     hasher: RandomState,
 }
+
+type Shard = Mutex<HashMap<String, Line>>;
 
 /// The line of one account. It exists while somebody has the turn or waits.
 #[derive(Default)]
@@ -99,7 +100,7 @@ pub(crate) enum Entered<'a> {
 
 /// The right to write to an account, given up when dropped.
 pub(crate) struct Turn<'a> {
-    queue: &'a AccountQueue,
+    shard: &'a Shard,
     account: &'a str,
     /// This caller's own place, if it had to wait.
     pub own: Option<Arc<Waiter>>,
@@ -155,8 +156,8 @@ impl AccountQueue {
         AccountQueue { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
     }
 
-    fn shard(&self, account: &str) -> MutexGuard<'_, HashMap<String, Line>> {
-        lock(&self.shards[self.hasher.hash_one(account) as usize % SHARDS])
+    fn shard(&self, account: &str) -> &Shard {
+        &self.shards[self.hasher.hash_one(account) as usize % SHARDS]
     }
 
     /// Waits for the turn to write to an account. `names` are the lists of a
@@ -169,11 +170,15 @@ impl AccountQueue {
         running: &Running,
         waited: impl FnOnce(),
     ) -> Entered<'a> {
+        let shard = self.shard(account);
         let waiter = {
-            let mut lines = self.shard(account);
-            let Some(line) = lines.get_mut(account) else {
-                lines.insert(account.to_owned(), Line::default());
-                return Entered::Turn(Turn { queue: self, account, own: None });
+            let mut lines = lock(shard);
+            let line = match lines.entry(account.to_owned()) {
+                Entry::Occupied(line) => line.into_mut(),
+                Entry::Vacant(free) => {
+                    free.insert(Line::default());
+                    return Entered::Turn(Turn { shard, account, own: None });
+                }
             };
             let waiter = Arc::new(Waiter {
                 names: names.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
@@ -193,12 +198,12 @@ impl AccountQueue {
             running.wait(running.deadline, || !matches!(waiter.place(), Place::Waiting | Place::Riding));
         let stop = ended.err().or_else(|| running.interrupted()).unwrap_or(Stop::Deadline);
         // Under the lock nobody moves the waiter any more.
-        let mut lines = self.shard(account);
+        let mut lines = lock(shard);
         match waiter.place() {
             Place::Turn => {
                 drop(lines);
                 // If the call has ended, dropping the turn passes it on.
-                let turn = Turn { queue: self, account, own: Some(Arc::clone(&waiter)) };
+                let turn = Turn { shard, account, own: Some(Arc::clone(&waiter)) };
                 if ended.is_ok() { Entered::Turn(turn) } else { Entered::Stopped(stop, waiter.outcome()) }
             }
             Place::Served => {
@@ -229,7 +234,7 @@ impl Turn<'_> {
     /// Takes along the deletes that stand first in the line, as long as the names
     /// of all fit into one request.
     pub fn gather(&self, own: &[&str]) -> Vec<Rider> {
-        let mut lines = self.queue.shard(self.account);
+        let mut lines = lock(self.shard);
         let Some(line) = lines.get_mut(self.account) else { return Vec::new() };
         if line.waiting.is_empty() {
             return Vec::new();
@@ -272,7 +277,7 @@ impl Turn<'_> {
             return riders;
         }
         // Under this lock nobody can leave.
-        let _lines = self.queue.shard(self.account);
+        let _lines = lock(self.shard);
         riders.retain_mut(|rider| {
             rider.before = rider.waiter.outcome();
             let there = rider.waiter.place() == Place::Riding;
@@ -287,7 +292,7 @@ impl Turn<'_> {
     /// Those still waiting, and those who come before the turn ends, learn which
     /// lists were just removed.
     pub fn removed<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) {
-        let mut lines = self.queue.shard(self.account);
+        let mut lines = lock(self.shard);
         let Some(line) = lines.get_mut(self.account) else { return };
         for waiter in &line.waiting {
             waiter.learn(names.clone());
@@ -301,7 +306,7 @@ impl Turn<'_> {
         if riders.is_empty() {
             return;
         }
-        let mut lines = self.queue.shard(self.account);
+        let mut lines = lock(self.shard);
         let line = lines.entry(self.account.to_owned()).or_default();
         for Rider { waiter, before } in riders.into_iter().rev() {
             if waiter.place() == Place::Riding {
@@ -315,17 +320,17 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut lines = self.queue.shard(self.account);
-        let Some(line) = lines.get_mut(self.account) else { return };
-        line.removed.clear();
-        let now = Instant::now();
+        let mut lines = lock(self.shard);
+        // Nobody waits, mostly: then this is all.
+        let Some((account, mut line)) = lines.remove_entry(self.account) else { return };
         while let Some(next) = line.waiting.pop_front() {
-            if next.running.interrupted().is_none() && next.running.deadline > now {
+            if next.running.remaining().is_ok() {
                 next.move_to(Place::Turn);
+                line.removed.clear();
+                lines.insert(account, line);
                 return;
             }
             next.move_to(Place::Passed);
         }
-        lines.remove(self.account);
     }
 }

@@ -5,8 +5,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-
 macro_rules! counts {
     ($($variant:ident => $group:literal . $name:literal,)*) => {
         /// Everything that is counted.
@@ -89,25 +87,25 @@ impl Stats {
         self.latency[bucket(took.as_micros() as u64)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All of it as a JSON object.
+    /// All of it as a JSON object, an object in it for each group.
     pub fn to_json(&self) -> String {
-        let mut root = Map::new();
-        for ((group, name), count) in NAMES.iter().zip(&self.counts) {
-            let value = Value::from(count.load(Ordering::Relaxed));
-            let object = if group.is_empty() {
-                &mut root
-            } else {
-                root.entry(*group).or_insert_with(|| json!({})).as_object_mut().expect("made as an object")
-            };
-            object.insert((*name).to_owned(), value);
+        let member = |(&(group, name), count): (&(&'static str, &str), &AtomicU64)| {
+            (group, format!("\"{name}\":{}", count.load(Ordering::Relaxed)))
+        };
+        let members: Vec<_> = NAMES.iter().zip(&self.counts).map(member).collect();
+        let mut parts: Vec<String> = Vec::new();
+        for group in members.chunk_by(|one, next| one.0 == next.0) {
+            let members = group.iter().map(|(_, member)| member.as_str()).collect::<Vec<_>>().join(",");
+            parts.push(match group[0].0 {
+                "" => members,
+                name => format!("\"{name}\":{{{members}}}"),
+            });
         }
         let filled: Vec<u64> = self.latency.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
-        root.insert(
-            "latency_us".into(),
-            json!({"p50": quantile(&filled, 0.5), "p90": quantile(&filled, 0.9),
-                   "p99": quantile(&filled, 0.99), "max": quantile(&filled, 1.0)}),
-        );
-        Value::Object(root).to_string()
+        let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)]
+            .map(|(name, share)| format!("\"{name}\":{}", quantile(&filled, share)));
+        parts.push(format!("\"latency_us\":{{{}}}", quantiles.join(",")));
+        format!("{{{}}}", parts.join(","))
     }
 }
 
@@ -146,6 +144,7 @@ fn quantile(filled: &[u64], share: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn buckets_hold_what_they_say() {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, USER_AGENT};
 use ureq::http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
-use ureq::http::{HeaderMap, HeaderValue, Request as HttpRequest};
+use ureq::http::{HeaderMap, HeaderValue, Method, Request as HttpRequest};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, Transport as UreqTransport,
@@ -99,6 +99,8 @@ pub(crate) struct HttpTransport {
 struct Host {
     scheme: Scheme,
     authority: Authority,
+    /// Those of every request.
+    headers: HeaderMap,
     dialer: Arc<Dialer>,
     /// The one used last is at the back.
     idle: Mutex<VecDeque<Lane>>,
@@ -139,6 +141,10 @@ impl HttpTransport {
         let host = |endpoint: &Endpoint| Host {
             scheme: if endpoint.tls { Scheme::HTTPS } else { Scheme::HTTP },
             authority: Authority::try_from(endpoint.to_string()).expect("an endpoint was checked"),
+            headers: HeaderMap::from_iter([
+                (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                (USER_AGENT, HeaderValue::from_static(concat!("libimgroup/", env!("CARGO_PKG_VERSION")))),
+            ]),
             dialer: Arc::new(Dialer {
                 endpoint: endpoint.clone(),
                 // Plain HTTP is for loopback, where no proxy is.
@@ -254,11 +260,10 @@ impl Lane {
         let target = PathAndQuery::from_maybe_shared(request.target.into_bytes());
         parts.path_and_query = Some(target.map_err(|error| ureq::Error::BadUri(error.to_string()))?);
         let uri = Uri::from_parts(parts).map_err(|error| ureq::Error::BadUri(error.to_string()))?;
-        let http = HttpRequest::post(uri)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(USER_AGENT, HeaderValue::from_static(concat!("libimgroup/", env!("CARGO_PKG_VERSION"))))
-            .body(request.body)
-            .map_err(ureq::Error::Http)?;
+        // Its builder would move the whole request for every part of it.
+        let mut http = HttpRequest::new(request.body);
+        (*http.method_mut(), *http.uri_mut()) = (Method::POST, uri);
+        *http.headers_mut() = host.headers.clone();
         let (head, body) = self.agent.run(http)?.into_parts();
         self.refuse(&head.headers)?;
         let expected = body.content_length().unwrap_or(0).min(BUFFER as u64) as usize;

@@ -52,7 +52,7 @@ fn fault(emulator: &Emulator, order: Value) {
 
 fn lists(client: &Client, account: &str) -> Vec<String> {
     let response = client.get_lists(account, &[], false, &CallOptions::default()).unwrap();
-    response.lists.into_iter().map(|list| list.name).collect()
+    response.lists.iter().map(|list| list.name.to_string()).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -67,7 +67,7 @@ impl Found {
 
     /// An account that was read.
     pub fn read(unit: &Unit, lists: &[List]) -> Found {
-        let lists = lists.iter().map(|list| (list.name.clone(), list.friend_count)).collect();
+        let lists = lists.iter().map(|list| (list.name.to_string(), list.friend_count)).collect();
         Found {
             unit: unit.number,
             account: unit.account.clone(),

@@ -1,9 +1,9 @@
 //! `imgroup_response`: what a successful call gave.
 
-use std::ffi::{CString, c_char};
+use std::ffi::c_char;
 
 use super::guard::guard_or;
-use super::handle::{self, Handle, c_pointer, c_text};
+use super::handle::{self, Handle};
 use crate::lists::Response;
 
 /// What a call gave. One thread at a time.
@@ -13,44 +13,23 @@ pub struct imgroup_response {
     _private: [u8; 0],
 }
 
-pub(super) struct Texts {
-    response: Response,
-    lists: Vec<ListTexts>,
-    friends: Vec<(CString, CString)>,
-}
-
-struct ListTexts {
-    name: CString,
-    members: Vec<CString>,
-}
-
 impl Handle for imgroup_response {
-    type Value = Texts;
+    type Value = Response;
     const MAGIC: u64 = 0x5245_5350_6d69_6567;
 }
 
 impl imgroup_response {
     pub(super) fn new(mut response: Response) -> *mut imgroup_response {
-        let lists = response
-            .lists
-            .iter()
-            .map(|list| ListTexts {
-                name: c_text(&list.name),
-                members: list.members.iter().map(|member| c_text(member)).collect(),
-            })
-            .collect();
-        let friends =
-            response.friends.iter().map(|friend| (c_text(&friend.account), c_text(&friend.info))).collect();
         // The body is handed out as a text too; its length does not count this.
         response.body.push(0);
-        handle::give(Texts { response, lists, friends })
+        handle::give(response)
     }
 }
 
 fn get<T: Copy>(
     response: *const imgroup_response,
     otherwise: T,
-    read: impl FnOnce(&Texts) -> Option<T>,
+    read: impl FnOnce(&Response) -> Option<T>,
 ) -> T {
     guard_or(otherwise, || {
         // SAFETY: the caller passes NULL or a live handle.
@@ -66,7 +45,7 @@ fn get<T: Copy>(
 ///         imgroup_response_has_sequence tells apart.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_sequence(response: *const imgroup_response) -> u64 {
-    get(response, 0, |texts| texts.response.sequence)
+    get(response, 0, |response| response.sequence)
 }
 
 /// Whether the reply held a sequence.
@@ -75,7 +54,7 @@ pub unsafe extern "C" fn imgroup_response_sequence(response: *const imgroup_resp
 /// @return 1 if so, else 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_has_sequence(response: *const imgroup_response) -> i32 {
-    get(response, 0, |texts| Some(i32::from(texts.response.sequence.is_some())))
+    get(response, 0, |response| Some(i32::from(response.sequence.is_some())))
 }
 
 /// How many times the request was sent. What the library read to find out whether a
@@ -85,7 +64,7 @@ pub unsafe extern "C" fn imgroup_response_has_sequence(response: *const imgroup_
 /// @return their number, 1 if all went well at once; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_attempts(response: *const imgroup_response) -> u32 {
-    get(response, 0, |texts| Some(texts.response.attempts))
+    get(response, 0, |response| Some(response.attempts))
 }
 
 /// Whether an attempt before the last one may have been applied already.
@@ -94,7 +73,7 @@ pub unsafe extern "C" fn imgroup_response_attempts(response: *const imgroup_resp
 /// @return 1 if so, else 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_was_ambiguous(response: *const imgroup_response) -> i32 {
-    get(response, 0, |texts| Some(i32::from(texts.response.was_ambiguous)))
+    get(response, 0, |response| Some(i32::from(response.was_ambiguous)))
 }
 
 /// The body of the last reply: a JSON object, unchanged, with a NUL behind it.
@@ -108,9 +87,9 @@ pub unsafe extern "C" fn imgroup_response_body(
     length: *mut usize,
 ) -> *const c_char {
     handle::put(length, 0);
-    get(response, std::ptr::null(), |texts| {
-        handle::put(length, texts.response.body.len() - 1);
-        Some(texts.response.body.as_ptr().cast())
+    get(response, std::ptr::null(), |response| {
+        handle::put(length, response.body.len() - 1);
+        Some(response.body.as_ptr().cast())
     })
 }
 
@@ -120,7 +99,7 @@ pub unsafe extern "C" fn imgroup_response_body(
 /// @return their number; 0 after other calls, or for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_list_count(response: *const imgroup_response) -> usize {
-    get(response, 0, |texts| Some(texts.lists.len()))
+    get(response, 0, |response| Some(response.lists.len()))
 }
 
 /// The name of a list.
@@ -133,7 +112,9 @@ pub unsafe extern "C" fn imgroup_response_list_name(
     response: *const imgroup_response,
     index: usize,
 ) -> *const c_char {
-    get(response, std::ptr::null(), |texts| texts.lists.get(index).map(|list| c_pointer(Some(&list.name))))
+    get(response, std::ptr::null(), |response| {
+        response.lists.get(index).map(|list| list.name.as_c_str().as_ptr())
+    })
 }
 
 /// How many friends are in a list, whether they were asked for or not.
@@ -146,7 +127,7 @@ pub unsafe extern "C" fn imgroup_response_list_friend_count(
     response: *const imgroup_response,
     index: usize,
 ) -> u64 {
-    get(response, 0, |texts| texts.response.lists.get(index).map(|list| list.friend_count))
+    get(response, 0, |response| response.lists.get(index).map(|list| list.friend_count))
 }
 
 /// How many members of a list came back.
@@ -159,7 +140,7 @@ pub unsafe extern "C" fn imgroup_response_member_count(
     response: *const imgroup_response,
     index: usize,
 ) -> usize {
-    get(response, 0, |texts| texts.lists.get(index).map(|list| list.members.len()))
+    get(response, 0, |response| response.lists.get(index).map(|list| list.members.len()))
 }
 
 /// The account of a member of a list.
@@ -174,8 +155,8 @@ pub unsafe extern "C" fn imgroup_response_member(
     index: usize,
     member: usize,
 ) -> *const c_char {
-    get(response, std::ptr::null(), |texts| {
-        texts.lists.get(index)?.members.get(member).map(|account| c_pointer(Some(account)))
+    get(response, std::ptr::null(), |response| {
+        response.lists.get(index)?.members.get(member).map(|account| account.as_c_str().as_ptr())
     })
 }
 
@@ -186,7 +167,7 @@ pub unsafe extern "C" fn imgroup_response_member(
 /// @return their number; 0 after other calls, or for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn imgroup_response_result_count(response: *const imgroup_response) -> usize {
-    get(response, 0, |texts| Some(texts.friends.len()))
+    get(response, 0, |response| Some(response.friends.len()))
 }
 
 /// Which friend a result is about.
@@ -199,8 +180,8 @@ pub unsafe extern "C" fn imgroup_response_result_account(
     response: *const imgroup_response,
     index: usize,
 ) -> *const c_char {
-    get(response, std::ptr::null(), |texts| {
-        texts.friends.get(index).map(|(account, _)| c_pointer(Some(account)))
+    get(response, std::ptr::null(), |response| {
+        response.friends.get(index).map(|friend| friend.account.as_c_str().as_ptr())
     })
 }
 
@@ -216,7 +197,7 @@ pub unsafe extern "C" fn imgroup_response_result_code(
     response: *const imgroup_response,
     index: usize,
 ) -> i32 {
-    get(response, 0, |texts| texts.response.friends.get(index).map(|friend| friend.code))
+    get(response, 0, |response| response.friends.get(index).map(|friend| friend.code))
 }
 
 /// The service's text about a friend; may say "OK" or nothing on success.
@@ -229,7 +210,9 @@ pub unsafe extern "C" fn imgroup_response_result_info(
     response: *const imgroup_response,
     index: usize,
 ) -> *const c_char {
-    get(response, std::ptr::null(), |texts| texts.friends.get(index).map(|(_, info)| c_pointer(Some(info))))
+    get(response, std::ptr::null(), |response| {
+        response.friends.get(index).map(|friend| friend.info.as_c_str().as_ptr())
+    })
 }
 
 /// Frees a response and all texts borrowed from it.
