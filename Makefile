@@ -21,10 +21,13 @@ demo: tools-build lib command ## friend lists created, read, deleted and read ag
 
 lib: $(LIBRARY) $(ARCHIVE) ## what is shipped: libimgroup.so and libimgroup.a in target/release
 
+# Relative relocations packed are 70 kB less; loaders know them from glibc 2.36 on.
+PACKED := $(shell getconf GNU_LIBC_VERSION 2>/dev/null | awk '{ split($$2, v, "."); if (v[1] * 1000 + v[2] >= 2036) print "-C link-arg=-Wl,-z,pack-relative-relocs" }')
+
 # Link-time optimisation makes the shared library smaller and faster; in the
 # archive it would keep two Rust archives from being linked into one program.
 $(LIBRARY): $(SOURCES) | tools-build
-	CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_STRIP=symbols $(CARGO) rustc --locked --release --lib --crate-type cdylib
+	CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_STRIP=symbols $(CARGO) rustc --locked --release --lib --crate-type cdylib -- $(PACKED)
 	@ln -sf libimgroup.so $(RELEASE)/libimgroup.so.$(IMGROUP_ABI)
 	@touch $@
 
