@@ -99,9 +99,11 @@ def system_calls(emulator: Emulator, worker: list, calls: int) -> Dict[str, int]
     return {row[-1]: int(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
 
 
-def resident_kb(worker: Worker) -> int:
-    """Exactly; the sums in `status` are estimates."""
-    return int(re.search(r"Rss:\s+(\d+)", Path(f"/proc/{worker.process.pid}/smaps_rollup").read_text())[1])
+def memory_kb(worker: Worker) -> Dict[str, int]:
+    """Resident and anonymous, exactly; the sums in `status` are estimates."""
+    rollup = Path(f"/proc/{worker.process.pid}/smaps_rollup").read_text()
+    names = {"memory added": "Rss", "anonymous memory added": "Anonymous"}
+    return {what: int(re.search(rf"{name}:\s+(\d+)", rollup)[1]) for what, name in names.items()}
 
 
 def loaded(worker: Worker) -> Dict[str, int]:
@@ -120,19 +122,19 @@ def per_call(few: float, many: float) -> float:
     return (many - few) / (MANY - FEW)
 
 
-def measure(emulator: Emulator, line: list, bare: int) -> guard.Row:
+def measure(emulator: Emulator, line: list, bare: Dict[str, int]) -> guard.Row:
     few, many = (system_calls(emulator, line, calls) for calls in (FEW, MANY))
     named = {name: per_call(few.get(name, 0), many[name]) for name in many}
     heap = [allocations(emulator, line, calls) for calls in (FEW, MANY)]
     worker = emulator.worker(line)
-    memory = resident_kb(worker) - bare
+    memory = {what: kb - bare[what] for what, kb in memory_kb(worker).items()}
     worker.close()
     return {
         "instructions": round(per_call(*(instructions(emulator, line, calls) for calls in (FEW, MANY)))),
         "instructions to the first reply": instructions(emulator, line, 1),
         "allocations": round(per_call(heap[0][0], heap[1][0]), 1),
         "bytes allocated": round(per_call(heap[0][1], heap[1][1])),
-        "memory added": memory,
+        **memory,
         # A stray madvise or futex is no cost of a call.
         "system calls": {name: round(count, 1) for name, count in sorted(named.items()) if count >= 0.1},
     }
@@ -142,7 +144,7 @@ def count(bench: Bench) -> Tuple[guard.Figures, List[str]]:
     """The figures, and what the library needs to be loaded."""
     program, nothing = bench.c("counts", "imgroup"), Worker([bench.c("bare")], bench.environment)
     nothing.ask(1)
-    bare = resident_kb(nothing)
+    bare = memory_kb(nothing)
     nothing.close()
     shared = bench.library / "libimgroup.so"
     figures: guard.Figures = {}
@@ -212,6 +214,7 @@ def report(figures: guard.Figures, needed: List[str]) -> str:
         "allocations",
         "bytes allocated",
         "memory added",
+        "anonymous memory added",
         "instructions to the first reply",
     ]
     rows = [
