@@ -36,19 +36,20 @@
  *   after its type. A `const char *` from a getter is borrowed from the handle it
  *   came from and lives as long. Whatever you pass in is copied before the
  *   function returns. Every _free takes NULL, never fails, waits for nobody and
- *   does no I/O.
+ *   does no I/O (but for imgroup_job_free, which may remove files).
  * Texts. NUL-terminated UTF-8, both ways. Lengths are in bytes. An array may be
  *   (NULL, 0).
  * Threads. A client may be used from many threads at once. Every other handle
- *   may move between threads but is for one thread at a time, with one exception
- *   that is named at imgroup_call_cancel.
+ *   may move between threads but is for one thread at a time, except where a
+ *   function says that any thread may call it: imgroup_call_cancel, and some of
+ *   those on a job.
  * Process. The library prints nothing, handles and raises no signal (no SIGPIPE
  *   either), and reads the environment in imgroup_config_from_env only. No thread
  *   of its own outlives a call, but for at most two that wait for the system's
  *   name resolver. After fork() a client goes on working in both processes: the
  *   child gets connections of its own.
  * Time. Every blocking call ends at its deadline (15 s unless set otherwise),
- *   250 ms late at most.
+ *   250 ms late at most. imgroup_job_run has none: it takes what its rows take.
  *
  * All of it is there since version 0.1.0 unless a function says otherwise.
  */
@@ -258,6 +259,66 @@ typedef enum {
 } imgroup_log_level;
 
 /**
+ * What a job does with each account.
+ */
+typedef enum {
+  /**
+   * Deletes the lists that the rows name.
+   */
+  IMGROUP_JOB_DELETE = 1,
+  /**
+   * Reads the lists of the accounts that the rows name.
+   */
+  IMGROUP_JOB_EXPORT = 2,
+} imgroup_job_command;
+
+/**
+ * What imgroup_job_count counts.
+ */
+typedef enum {
+  /**
+   * Rows to do; 0 while the input is being read.
+   */
+  IMGROUP_JOB_ROWS = 1,
+  /**
+   * Rows that ended well: deleted, or read by an export.
+   */
+  IMGROUP_JOB_DONE = 2,
+  /**
+   * Rows whose list was gone already, as a read showed.
+   */
+  IMGROUP_JOB_ALREADY_GONE = 3,
+  /**
+   * Rows that were refused.
+   */
+  IMGROUP_JOB_FAILED = 4,
+  /**
+   * Rows that may have been applied, or not.
+   */
+  IMGROUP_JOB_UNKNOWN = 5,
+  /**
+   * Rows among the four above that earlier runs had ended.
+   */
+  IMGROUP_JOB_RESUMED = 6,
+  /**
+   * Requests that this run sent, repeats included.
+   */
+  IMGROUP_JOB_REQUESTS = 7,
+  /**
+   * Connections in use.
+   */
+  IMGROUP_JOB_CONNECTIONS = 8,
+  /**
+   * Milliseconds that requests of this run waited for the pace, all added.
+   */
+  IMGROUP_JOB_WAITED_MS = 9,
+  /**
+   * Milliseconds since this run began, or that it took.
+   */
+  IMGROUP_JOB_ELAPSED_MS = 10,
+} imgroup_job_counter;
+
+/**
  * What one call asks for beyond its arguments: its own deadline, and the means to
  * cancel it. Optional: every call takes NULL for the defaults. May be used for
  * any number of calls, one after the other. One thread at a time, but for
@@ -291,6 +352,29 @@ typedef struct imgroup_config imgroup_config;
 typedef struct imgroup_error imgroup_error;
 
 /**
+ * A job: one command for many accounts, millions if need be, with a journal so
+ * that a run which was stopped or killed goes on where it ended and repeats no
+ * more than was in flight.
+ *
+ * Rows come from a file or are pushed one by one, in any order. They are all
+ * checked before the first request leaves. Rows of one account are sent together,
+ * up to 32 lists a request, and two requests of one account never overlap. Pace,
+ * retries and lists that are already gone are dealt with as everywhere in this
+ * library. Each row ends once: done, already gone, failed or unknown.
+ *
+ * Beside the journal J stand J.spool, the requests, and J.results. The three
+ * belong together; remove them together when they are of no more use. Reading the
+ * input takes at most twice its size on that disk.
+ *
+ * One thread at a time, but for imgroup_job_pause, imgroup_job_cancel and
+ * imgroup_job_count, which any thread may call. While imgroup_job_run is under
+ * way, every other function that can fail gives IMGROUP_E_INVALID_ARGUMENT, also
+ * to the progress callback. A job is for the process that made it, not for its
+ * children after fork().
+ */
+typedef struct imgroup_job imgroup_job;
+
+/**
  * What a call gave. One thread at a time.
  *
  * All getters take NULL and an index out of range, and then answer 0 or NULL.
@@ -317,6 +401,11 @@ typedef void (*imgroup_drop_callback)(void *userdata);
 typedef void (*imgroup_log_callback)(void *userdata,
                                      int32_t level,
                                      const char *message);
+
+/**
+ * Is told how a job goes on; imgroup_job_count has the numbers.
+ */
+typedef void (*imgroup_job_callback)(void *userdata, const imgroup_job *job);
 
 #ifdef __cplusplus
 extern "C" {
@@ -1224,6 +1313,318 @@ const char *imgroup_response_result_info(const imgroup_response *response,
  * @param response  a response, or NULL.
  */
 IMGROUP_API void imgroup_response_free(imgroup_response *response);
+
+/**
+ * Makes a job, new or to go on with the one that the journal holds.
+ *
+ * @param client   who sends; the job keeps it alive. imgroup_client_shutdown ends
+ *                 a run at once, resumable.
+ * @param command  one of enum imgroup_job_command.
+ * @param journal  the path of a file, which the first run makes. It is bound to
+ *                 the command, the app, the partition and the input; all else may
+ *                 change between runs.
+ * @param job      out: the handle; free it with imgroup_job_free.
+ * @param error    out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE or an argument error. Nothing is opened
+ *         yet.
+ */
+IMGROUP_API
+int32_t imgroup_job_new(imgroup_client *client,
+                        int32_t command,
+                        const char *journal,
+                        imgroup_job **job,
+                        imgroup_error **error);
+
+/**
+ * Takes only the accounts of one part, so that several machines share an input: an
+ * account is always in the same part. More machines do not go faster, as the pace
+ * is the app's; they go on when one is lost.
+ *
+ * @param job    the job.
+ * @param index  which part: 1 to `count`.
+ * @param count  how many parts: 1 to 65536. 1/1 is the default.
+ * @param error  out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE or IMGROUP_E_INVALID_ARGUMENT.
+ */
+IMGROUP_API
+int32_t imgroup_job_set_partition(imgroup_job *job,
+                                  uint32_t index,
+                                  uint32_t count,
+                                  imgroup_error **error);
+
+/**
+ * Sets how many rows may be deleted, those of earlier runs included. The run stops
+ * before there are more, with IMGROUP_E_JOB_STOPPED.
+ *
+ * @param job    the job.
+ * @param rows   the limit; 0 for none, the default.
+ * @param error  out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE or IMGROUP_E_INVALID_ARGUMENT.
+ */
+IMGROUP_API
+int32_t imgroup_job_set_max_deletes(imgroup_job *job,
+                                    uint64_t rows,
+                                    imgroup_error **error);
+
+/**
+ * Sets the share of a run's rows that may fail or stay unknown. The run stops with
+ * IMGROUP_E_JOB_STOPPED when there are more, counted after 1000 rows.
+ *
+ * @param job    the job.
+ * @param share  0 to 1; 0.5 is the default.
+ * @param error  out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE or IMGROUP_E_INVALID_ARGUMENT.
+ */
+IMGROUP_API
+int32_t imgroup_job_set_max_failures(imgroup_job *job,
+                                     double share,
+                                     imgroup_error **error);
+
+/**
+ * Sets how many connections, each with a thread, a run uses at most.
+ *
+ * @param job          the job.
+ * @param connections  1 to 256; 0, the default, for as many as latency needs, up
+ *                     to 64.
+ * @param error        out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE or IMGROUP_E_INVALID_ARGUMENT.
+ */
+IMGROUP_API
+int32_t imgroup_job_set_connections(imgroup_job *job,
+                                    uint32_t connections,
+                                    imgroup_error **error);
+
+/**
+ * Sets for how long a run goes on trying while the service cannot be reached.
+ * Until then an outage costs time and no rows. A run that never reached the service
+ * stops after 5000 ms at most.
+ *
+ * @param job    the job.
+ * @param ms     100 to 86400000 milliseconds; 0 for the default of 60000.
+ * @param error  out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE or IMGROUP_E_INVALID_ARGUMENT.
+ */
+IMGROUP_API
+int32_t imgroup_job_set_give_up_ms(imgroup_job *job,
+                                   uint32_t ms,
+                                   imgroup_error **error);
+
+/**
+ * Takes the rows from a file, which imgroup_job_run reads whole and checks before
+ * it sends anything. A journal that was begun needs no input any more; if one is
+ * given, it must be the same, or the run is refused with IMGROUP_E_JOB_MISMATCH.
+ *
+ * CSV and TSV begin with a header line; the columns "account" and, unless it is an
+ * export, "list" count, others are ignored. A line of JSONL is an object with these
+ * members. One row names one list.
+ *
+ * @param job     the job, to which no row was pushed.
+ * @param path    the file; "/dev/stdin" for standard input.
+ * @param format  "csv", "tsv" or "jsonl"; NULL to go by the ending of the path,
+ *                CSV if it says nothing.
+ * @param error   out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE or an argument error. The file is opened by
+ *         imgroup_job_run.
+ */
+IMGROUP_API
+int32_t imgroup_job_set_input_file(imgroup_job *job,
+                                   const char *path,
+                                   const char *format,
+                                   imgroup_error **error);
+
+/**
+ * Sets who is told how the job goes on.
+ *
+ * The callback runs on the thread that is inside imgroup_job_run, about ten times a
+ * second once requests leave, and a last time at the end. It may call
+ * imgroup_job_count, imgroup_job_pause and imgroup_job_cancel. It must not call the
+ * same client and must not throw or jump out.
+ *
+ * @param job       the job.
+ * @param progress  the receiver; NULL for none.
+ * @param userdata  passed to `progress`. The library takes it over in any case,
+ *                  also when this function fails.
+ * @param drop      called with `userdata` when the job does not use it any more;
+ *                  may be NULL.
+ * @param error     out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE or IMGROUP_E_INVALID_ARGUMENT.
+ */
+IMGROUP_API
+int32_t imgroup_job_set_progress(imgroup_job *job,
+                                 imgroup_job_callback progress,
+                                 void *userdata,
+                                 imgroup_drop_callback drop,
+                                 imgroup_error **error);
+
+/**
+ * Takes one row. It is checked now and sent by imgroup_job_run. The first one opens
+ * the journal. To go on with a journal that was begun, push nothing, or the same
+ * rows in the same order.
+ *
+ * @param job      the job, which has no input file.
+ * @param account  whose list: 1 to 32 bytes.
+ * @param list     which list: 1 to 30 bytes; NULL for an export.
+ * @param error    out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE, an argument error, or, from the journal,
+ *         IMGROUP_E_CONFIG, IMGROUP_E_JOB_BUSY, IMGROUP_E_JOB_MISMATCH,
+ *         IMGROUP_E_JOB_CORRUPT or IMGROUP_E_RESOURCE, as imgroup_job_run. A row that was refused is not part of the job; the
+ *         others are.
+ */
+IMGROUP_API
+int32_t imgroup_job_push(imgroup_job *job,
+                         const char *account,
+                         const char *list,
+                         imgroup_error **error);
+
+/**
+ * Runs the job until every row has ended or something stops it. Blocks, without a
+ * deadline; imgroup_job_pause and imgroup_job_cancel end it from other threads.
+ *
+ * Whatever stopped it, a crash or kill -9 included, nothing is lost: run a job with
+ * the same journal again, this one or a new one, and it goes on. Requests that were
+ * in flight when the process was killed are sent again, which does no harm, and
+ * their rows are named in the report. A run holds the journal alone.
+ *
+ * @param job    the job.
+ * @param error  out, may be NULL: why it stopped.
+ * @return IMGROUP_OK when every row has ended, be it badly: imgroup_job_count and
+ *         imgroup_job_report tell.
+ *         IMGROUP_E_JOB_STOPPED after imgroup_job_pause, or at a limit that was
+ *         set; IMGROUP_E_CANCELLED after imgroup_job_cancel; IMGROUP_E_SHUTDOWN
+ *         after imgroup_client_shutdown.
+ *         The service's code when it refuses the credentials, or that of the
+ *         network when it could not be reached for too long.
+ *         IMGROUP_E_INVALID_ARGUMENT if rows of the input are wrong (the message
+ *         names the first), there is no input, or the job is running already.
+ *         IMGROUP_E_CONFIG if the journal cannot be opened, IMGROUP_E_JOB_BUSY if
+ *         another run holds it, IMGROUP_E_JOB_MISMATCH if it belongs to another
+ *         job, IMGROUP_E_JOB_CORRUPT if it is damaged, IMGROUP_E_RESOURCE if it
+ *         cannot be written; or IMGROUP_E_HANDLE.
+ */
+IMGROUP_API
+int32_t imgroup_job_run(imgroup_job *job,
+                        imgroup_error **error);
+
+/**
+ * Lets a run end soon: nothing new is sent, what is in flight is waited for. Before
+ * a run, the next one ends at once. Does nothing for NULL.
+ *
+ * Any thread may call this, also while another one is inside imgroup_job_run, but
+ * not during or after imgroup_job_free.
+ *
+ * @param job  the job.
+ */
+IMGROUP_API
+void imgroup_job_pause(imgroup_job *job);
+
+/**
+ * As imgroup_job_pause, but what is in flight is ended too, within 50 ms. It is sent
+ * again when the job goes on.
+ *
+ * @param job  the job.
+ */
+IMGROUP_API
+void imgroup_job_cancel(imgroup_job *job);
+
+/**
+ * How far the job is, in the run that is under way or was the last.
+ *
+ * Any thread may call this, as imgroup_job_pause.
+ *
+ * @param job   a job, or NULL.
+ * @param what  one of enum imgroup_job_counter.
+ * @return the number; 0 before the first run, for another number, or for NULL.
+ */
+IMGROUP_API uint64_t imgroup_job_count(const imgroup_job *job, int32_t what);
+
+/**
+ * Why the last run stopped before the end, as one word: "pause", "cancel",
+ * "credentials", "unreachable", "failures", "max_deletes", "journal", "spool",
+ * "threads" or "shutdown".
+ *
+ * @param job  a job, or NULL.
+ * @return a text borrowed from the job until its next run; NULL if the last run
+ *         came to its end or never began sending.
+ */
+IMGROUP_API const char *imgroup_job_stopped_by(const imgroup_job *job);
+
+/**
+ * The report of the last run: totals, failures by code, the rows that were sent
+ * again after a kill, the rate over time.
+ *
+ * @param job    the job.
+ * @param text   out: a JSON object; free it with imgroup_string_free. Members may
+ *               be added in later versions.
+ * @param error  out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE, or IMGROUP_E_INVALID_ARGUMENT also if the
+ *         job has not run yet.
+ */
+IMGROUP_API
+int32_t imgroup_job_report(const imgroup_job *job,
+                           char **text,
+                           imgroup_error **error);
+
+/**
+ * Writes the report of the last run to a file, and as a page to look at to the same
+ * name with the ending ".html".
+ *
+ * @param job    the job.
+ * @param path   the JSON file; what is there is replaced.
+ * @param error  out, may be NULL: why it failed.
+ * @return IMGROUP_OK, IMGROUP_E_HANDLE, IMGROUP_E_RESOURCE if it cannot be written,
+ *         or an argument error, also if the job has not run yet.
+ */
+IMGROUP_API
+int32_t imgroup_job_write_report(const imgroup_job *job,
+                                 const char *path,
+                                 imgroup_error **error);
+
+/**
+ * Writes the rows that failed or are unknown, those of earlier runs with this
+ * journal included, in a form that is an input again, with the reasons beside them.
+ * A new job with a journal of its own tries them again.
+ *
+ * @param job     the job.
+ * @param path    the file; what is there is replaced.
+ * @param format  as for imgroup_job_set_input_file.
+ * @param rows    out, may be NULL: how many; 0 on failure.
+ * @param error   out, may be NULL: why it failed.
+ * @return as imgroup_job_write_report, and IMGROUP_E_JOB_MISMATCH or
+ *         IMGROUP_E_JOB_CORRUPT from the journal.
+ */
+IMGROUP_API
+int32_t imgroup_job_write_failed(const imgroup_job *job,
+                                 const char *path,
+                                 const char *format,
+                                 uint64_t *rows,
+                                 imgroup_error **error);
+
+/**
+ * Writes the lists that an export found, as CSV with the columns account, list and
+ * friends, which is how many are in the list.
+ *
+ * @param job    the job.
+ * @param path   the file; what is there is replaced.
+ * @param lists  out, may be NULL: how many; 0 on failure.
+ * @param error  out, may be NULL: why it failed.
+ * @return as imgroup_job_write_failed.
+ */
+IMGROUP_API
+int32_t imgroup_job_write_lists(const imgroup_job *job,
+                                const char *path,
+                                uint64_t *lists,
+                                imgroup_error **error);
+
+/**
+ * Frees a job. Its files stay, to go on with; of rows that were pushed and never
+ * run, everything is removed, which is the one case of a free that works on files.
+ * A run that another thread is inside goes on and ends normally; to end it too,
+ * call imgroup_job_cancel first.
+ *
+ * @param job  a job, or NULL.
+ */
+IMGROUP_API
+void imgroup_job_free(imgroup_job *job);
 
 /**
  * Makes a UserSig, the ticket with which a user of the app logs in. Servers hand

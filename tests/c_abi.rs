@@ -11,7 +11,8 @@ use imgroup::emulator::{DEMO_SECRET_KEY, Emulator, Options};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Programs in `tests/c` that run against an emulator and report by their status.
-const PROGRAMS: &[&str] = &["version", "happy", "arguments", "situations", "frees", "threads", "misuse"];
+const PROGRAMS: &[&str] =
+    &["version", "happy", "arguments", "situations", "frees", "threads", "jobs", "misuse"];
 
 /// Where `make lib` puts what is shipped; makes it if it is not there.
 fn library_directory() -> &'static Path {

@@ -111,7 +111,7 @@ const CODES: &[(&str, i32)] = &[
     ("IMGROUP_E_JOB_STOPPED", -43),
 ];
 
-/// Classes, outcomes, flags and log levels: the same rule.
+/// Classes, outcomes and all other numbers: the same rule.
 const CLASSES: &[(&str, i32)] = &[
     ("IMGROUP_CLASS_ARGUMENT", 1),
     ("IMGROUP_CLASS_NETWORK", 2),
@@ -131,6 +131,19 @@ const LOG_LEVELS: &[(&str, i32)] = &[
     ("IMGROUP_LOG_WARNING", 2),
     ("IMGROUP_LOG_INFO", 3),
     ("IMGROUP_LOG_DEBUG", 4),
+];
+const JOB_COMMANDS: &[(&str, i32)] = &[("IMGROUP_JOB_DELETE", 1), ("IMGROUP_JOB_EXPORT", 2)];
+const JOB_COUNTERS: &[(&str, i32)] = &[
+    ("IMGROUP_JOB_ROWS", 1),
+    ("IMGROUP_JOB_DONE", 2),
+    ("IMGROUP_JOB_ALREADY_GONE", 3),
+    ("IMGROUP_JOB_FAILED", 4),
+    ("IMGROUP_JOB_UNKNOWN", 5),
+    ("IMGROUP_JOB_RESUMED", 6),
+    ("IMGROUP_JOB_REQUESTS", 7),
+    ("IMGROUP_JOB_CONNECTIONS", 8),
+    ("IMGROUP_JOB_WAITED_MS", 9),
+    ("IMGROUP_JOB_ELAPSED_MS", 10),
 ];
 
 /// The enumerations of the header, by name.
@@ -155,6 +168,8 @@ fn numbers_of_the_header_never_change() {
         ("imgroup_outcome", OUTCOMES),
         ("imgroup_request_flag", REQUEST_FLAGS),
         ("imgroup_log_level", LOG_LEVELS),
+        ("imgroup_job_command", JOB_COMMANDS),
+        ("imgroup_job_counter", JOB_COUNTERS),
     ];
     let declared = enumerations();
     for (name, members) in &declared {

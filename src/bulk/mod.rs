@@ -428,6 +428,11 @@ impl Job {
         report::write_lists(&self.beside(".results"), &ends, to)
     }
 
+    /// As [`Job::write_lists`], to a file that is there whole or not at all.
+    pub fn write_lists_file(&self, path: &Path) -> Result<u64> {
+        report::write_whole(path, |file| self.write_lists(file))
+    }
+
     fn totals(&self) -> Result<&Totals> {
         self.totals.as_ref().ok_or_else(|| Error::argument("job", "has not run yet"))
     }

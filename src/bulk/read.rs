@@ -67,7 +67,8 @@ impl Row<'_> {
         lists::check_account("account", self.account)?;
         match command {
             Command::Delete => lists::check_name("list", self.list),
-            Command::Export => Ok(()),
+            Command::Export if self.list.is_empty() => Ok(()),
+            Command::Export => Err(Error::argument("list", "must be empty for an export")),
         }
     }
 }
@@ -311,9 +312,9 @@ fn json_lines(
             .and_then(|text| serde_json::from_str::<JsonRow<'_>>(text).map_err(|error| json_fault(&error)));
         let row = match &parsed {
             Err(what) => Err(what.clone()),
+            Ok(JsonRow { account, .. }) if command == Command::Export => Ok((&**account, "")),
             Ok(JsonRow { account, list: Some(list) }) => Ok((&**account, &**list)),
-            Ok(JsonRow { account, list: None }) if command == Command::Export => Ok((&**account, "")),
-            Ok(_) => Err("has no member list".to_owned()),
+            Ok(JsonRow { list: None, .. }) => Err("has no member list".to_owned()),
         };
         take(line, row, faults)?;
     }

@@ -141,7 +141,7 @@ fn thin_out(samples: &[(u32, u32)]) -> Vec<(u32, u32)> {
 }
 
 /// Writes a file whole or not at all.
-fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<u64>) -> Result<u64> {
+pub(super) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<u64>) -> Result<u64> {
     let trouble = |error: io::Error| storage(path, "be written", &error);
     let mut name = path.as_os_str().to_owned();
     name.push(".unfinished");

@@ -1,6 +1,7 @@
 //! `imgroup_client`, and the calls.
 
 use std::ffi::{CString, c_char};
+use std::sync::Arc;
 
 use super::call::imgroup_call;
 use super::config::imgroup_config;
@@ -26,7 +27,8 @@ pub struct imgroup_client {
 }
 
 impl Handle for imgroup_client {
-    type Value = Client;
+    // Jobs keep the client itself.
+    type Value = Arc<Client>;
     const MAGIC: u64 = 0x434c_4e54_6d69_6567;
 }
 
@@ -58,7 +60,7 @@ pub unsafe extern "C" fn imgroup_client_new(
         handle::required(client, "client")?;
         // SAFETY: the caller passes NULL or a live handle.
         let config = unsafe { handle::borrow(config, "config") }?;
-        handle::put(client, handle::give_shared(Client::new(config)?));
+        handle::put(client, handle::give_shared(Arc::new(Client::new(config)?)));
         Ok(())
     })
 }

@@ -50,9 +50,9 @@ pub type imgroup_quota_callback =
 pub type imgroup_drop_callback = Option<unsafe extern "C" fn(userdata: *mut c_void)>;
 
 /// What a callback is given, and given back when its last user is gone.
-struct Userdata {
-    pointer: *mut c_void,
-    drop: imgroup_drop_callback,
+pub(super) struct Userdata {
+    pub pointer: *mut c_void,
+    pub drop: imgroup_drop_callback,
 }
 
 // SAFETY: the header asks for callbacks and userdata that any thread may use.

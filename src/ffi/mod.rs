@@ -29,4 +29,6 @@ pub mod call;
 
 pub mod response;
 
+pub mod job;
+
 pub mod usersig;

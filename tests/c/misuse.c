@@ -14,12 +14,13 @@
 #define THREADS 64
 
 /* What stands where a handle is expected: each type, and no handle at all. */
-enum { NOTHING, CONFIG, CLIENT, CALL, RESPONSE, ERROR, ZEROS, ODD, KINDS };
+enum { NOTHING, CONFIG, CLIENT, CALL, RESPONSE, JOB, ERROR, ZEROS, ODD, KINDS };
 static void *kinds[KINDS];
 
 static imgroup_config *config;
 static imgroup_client *client;
 static imgroup_call *call;
+static imgroup_job *job;
 static const char *name_a[] = {"a"};
 
 /* Outputs hold this before a call: a failure sets them to NULL. */
@@ -27,6 +28,7 @@ static char poison[64];
 static imgroup_config *new_config;
 static imgroup_client *made_client;
 static imgroup_call *new_call;
+static imgroup_job *made_job;
 static imgroup_response *reply;
 static char *text;
 
@@ -36,6 +38,7 @@ static void poisoned(void) {
   new_config = (void *)poison;
   made_client = (void *)poison;
   new_call = (void *)poison;
+  made_job = (void *)poison;
   reply = (void *)poison;
   text = poison;
 }
@@ -50,8 +53,8 @@ static void refused(int line, int32_t code, int32_t expected, const char *parame
   if (code == expected && imgroup_error_code(error) == expected && named &&
       imgroup_error_class(error) == IMGROUP_CLASS_ARGUMENT &&
       imgroup_error_outcome(error) == IMGROUP_OUTCOME_NOT_SENT && untouched_or_null(new_config) &&
-      untouched_or_null(made_client) && untouched_or_null(new_call) && untouched_or_null(reply) &&
-      untouched_or_null(text)) {
+      untouched_or_null(made_client) && untouched_or_null(new_call) && untouched_or_null(made_job) &&
+      untouched_or_null(reply) && untouched_or_null(text)) {
     passed++;
   } else {
     failed++;
@@ -199,6 +202,44 @@ static void handles(void) {
   IGNORES(CALL, imgroup_call_reset(wrong));
   IGNORES(CALL, imgroup_call_free(wrong));
 
+  WRONG(CLIENT, 0, "client", imgroup_job_new(wrong, 1, "none", &made_job, out));
+  REFUSED(ARGUMENT, "journal", imgroup_job_new(client, 1, NULL, &made_job, out));
+  REFUSED(ARGUMENT, "journal", imgroup_job_new(client, 1, "", &made_job, out));
+  REFUSED(ARGUMENT, "job", imgroup_job_new(client, 1, "none", NULL, out));
+  REFUSED(ARGUMENT, "job", imgroup_job_new(NULL, 0, NULL, NULL, out));
+  WRONG(JOB, 0, "job", imgroup_job_set_partition(wrong, 1, 1, out));
+  WRONG(JOB, 0, "job", imgroup_job_set_max_deletes(wrong, 1, out));
+  WRONG(JOB, 0, "job", imgroup_job_set_max_failures(wrong, 1, out));
+  WRONG(JOB, 0, "job", imgroup_job_set_connections(wrong, 1, out));
+  WRONG(JOB, 0, "job", imgroup_job_set_give_up_ms(wrong, 1000, out));
+  WRONG(JOB, 0, "job", imgroup_job_set_input_file(wrong, "none", "csv", out));
+  WRONG(JOB, 0, "job", imgroup_job_set_progress(wrong, NULL, NULL, NULL, out));
+  WRONG(JOB, 0, "job", imgroup_job_push(wrong, "a", "a", out));
+  WRONG(JOB, 0, "job", imgroup_job_run(wrong, out));
+  WRONG(JOB, 0, "job", imgroup_job_report(wrong, &text, out));
+  WRONG(JOB, 0, "job", imgroup_job_write_report(wrong, "none", out));
+  WRONG(JOB, 0, "job", imgroup_job_write_failed(wrong, "none", NULL, NULL, out));
+  WRONG(JOB, 0, "job", imgroup_job_write_lists(wrong, "none", NULL, out));
+  IGNORES(JOB, imgroup_job_pause(wrong));
+  IGNORES(JOB, imgroup_job_cancel(wrong));
+  ANSWERS(JOB, imgroup_job_count(wrong, IMGROUP_JOB_ROWS) == 0);
+  ANSWERS(JOB, imgroup_job_stopped_by(wrong) == NULL);
+  IGNORES(JOB, imgroup_job_free(wrong));
+  CHECK(imgroup_job_set_progress(NULL, NULL, &dropped, drop, NULL) == IMGROUP_E_HANDLE && dropped == 6);
+  CHECK(imgroup_job_set_progress(job, NULL, &dropped, drop, NULL) == IMGROUP_OK && dropped == 7);
+  REFUSED(ARGUMENT, "path", imgroup_job_set_input_file(job, NULL, "csv", out));
+  REFUSED(ARGUMENT, "format", imgroup_job_set_input_file(job, "none", "xml", out));
+  REFUSED(ARGUMENT, "account", imgroup_job_push(job, NULL, "a", out));
+  REFUSED(ARGUMENT, "list", imgroup_job_push(job, "a", NULL, out));
+  REFUSED(ARGUMENT, "input", imgroup_job_run(job, out));
+  REFUSED(ARGUMENT, "job", imgroup_job_report(job, &text, out));
+  REFUSED(ARGUMENT, "text", imgroup_job_report(job, NULL, out));
+  REFUSED(ARGUMENT, "path", imgroup_job_write_report(job, NULL, out));
+  REFUSED(ARGUMENT, "path", imgroup_job_write_failed(job, NULL, NULL, NULL, out));
+  REFUSED(ARGUMENT, "job", imgroup_job_write_failed(job, "none", NULL, NULL, out));
+  REFUSED(ARGUMENT, "format", imgroup_job_write_failed(job, "none", "", NULL, out));
+  REFUSED(ARGUMENT, "path", imgroup_job_write_lists(job, NULL, NULL, out));
+
   ANSWERS(ERROR, imgroup_error_code(wrong) == 0);
   ANSWERS(ERROR, *imgroup_error_name(wrong) == 0);
   ANSWERS(ERROR, *imgroup_error_message(wrong) == 0);
@@ -296,6 +337,15 @@ static void lengths(const void *forbidden) {
   REFUSED(ARGUMENT, "level", imgroup_config_set_log_callback(config, INT32_MIN, NULL, NULL, NULL, out));
   REFUSED(ARGUMENT, "level", imgroup_config_set_log_callback(config, INT32_MAX, NULL, NULL, NULL, out));
   REFUSED(ARGUMENT, "timeout_ms", imgroup_call_set_timeout_ms(call, UINT32_MAX, out));
+  REFUSED(ARGUMENT, "command", imgroup_job_new(client, 0, "none", &made_job, out));
+  REFUSED(ARGUMENT, "command", imgroup_job_new(client, INT32_MAX, "none", &made_job, out));
+  REFUSED(ARGUMENT, "partition", imgroup_job_set_partition(job, 0, 1, out));
+  REFUSED(ARGUMENT, "partition", imgroup_job_set_partition(job, 1, UINT32_MAX, out));
+  REFUSED(ARGUMENT, "max_failures", imgroup_job_set_max_failures(job, strtod("nan", NULL), out));
+  REFUSED(ARGUMENT, "max_failures", imgroup_job_set_max_failures(job, -1, out));
+  REFUSED(ARGUMENT, "connections", imgroup_job_set_connections(job, UINT32_MAX, out));
+  REFUSED(ARGUMENT, "give_up_ms", imgroup_job_set_give_up_ms(job, UINT32_MAX, out));
+  CHECK(imgroup_job_count(job, INT32_MIN) == 0 && imgroup_job_count(job, INT32_MAX) == 0);
   REFUSED(ARGUMENT, "flags", imgroup_request(client, "v4/sns/a", "{}", 2, UINT32_MAX, NULL, &reply, out));
   REFUSED(ARGUMENT, "issued_at", imgroup_usersig(1, "a", "k", 60, INT64_MIN, NULL, 0, &text, out));
   REFUSED(ARGUMENT, "ttl_s", imgroup_usersig(1, "a", "k", UINT32_MAX, 0, NULL, 0, &text, out));
@@ -333,6 +383,15 @@ static void texts(void) {
   NOT_UTF8("names[1]", imgroup_get_lists(client, "a", bads, 2, 0, NULL, &reply, out));
   NOT_UTF8("command", imgroup_request(client, bad, "{}", 2, 0, NULL, &reply, out));
   NOT_UTF8("body", imgroup_request(client, "v4/sns/a", bad, strlen(bad), 0, NULL, &reply, out));
+  NOT_UTF8("journal", imgroup_job_new(client, 1, bad, &made_job, out));
+  NOT_UTF8("path", imgroup_job_set_input_file(job, bad, NULL, out));
+  NOT_UTF8("format", imgroup_job_set_input_file(job, "none", bad, out));
+  NOT_UTF8("account", imgroup_job_push(job, bad, "a", out));
+  NOT_UTF8("list", imgroup_job_push(job, "a", bad, out));
+  NOT_UTF8("path", imgroup_job_write_report(job, bad, out));
+  NOT_UTF8("path", imgroup_job_write_failed(job, bad, NULL, NULL, out));
+  NOT_UTF8("format", imgroup_job_write_failed(job, "none", bad, NULL, out));
+  NOT_UTF8("path", imgroup_job_write_lists(job, bad, NULL, out));
   NOT_UTF8("identifier", imgroup_usersig(1, bad, "k", 60, 0, NULL, 0, &text, out));
   NOT_UTF8("secret_key", imgroup_usersig(1, "a", bad, 60, 0, NULL, 0, &text, out));
 
@@ -481,6 +540,7 @@ int main(void) {
   static uint64_t zeros[8];
   imgroup_response *response = NULL;
   imgroup_error *failure = NULL;
+  char journal[300];
   int zero = open("/dev/zero", O_RDONLY);
   /* Whoever looks into this crashes. */
   void *forbidden = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE, zero, 0);
@@ -490,12 +550,15 @@ int main(void) {
   CHECK(imgroup_config_from_env(&config, NULL) == IMGROUP_OK);
   client = new_client();
   CHECK(imgroup_call_new(&call, NULL) == IMGROUP_OK);
+  snprintf(journal, sizeof journal, "%s/misuse-%ld", getenv("IMGROUP_QUOTA_DIR"), (long)getpid());
+  CHECK(imgroup_job_new(client, IMGROUP_JOB_DELETE, journal, &job, NULL) == IMGROUP_OK);
   CHECK(imgroup_get_lists(client, "alice", NULL, 0, 1, call, &response, NULL) == IMGROUP_OK);
   CHECK(imgroup_get_lists(client, "nobody", NULL, 0, 1, call, NULL, &failure) == 30003);
   kinds[CONFIG] = config;
   kinds[CLIENT] = client;
   kinds[CALL] = call;
   kinds[RESPONSE] = response;
+  kinds[JOB] = job;
   kinds[ERROR] = failure;
   kinds[ZEROS] = zeros;
   kinds[ODD] = (char *)config + 1;
@@ -515,6 +578,7 @@ int main(void) {
   imgroup_error_free(failure);
   imgroup_response_free(response);
   imgroup_call_free(call);
+  imgroup_job_free(job);
   imgroup_client_free(client);
   imgroup_config_free(config);
 
