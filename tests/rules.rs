@@ -237,3 +237,30 @@ fn one_version_of_rust_is_named_everywhere() {
         }
     }
 }
+
+#[test]
+fn every_test_named_in_the_threat_model_exists() {
+    let security = read("SECURITY.md");
+    let table =
+        security.split("| promise | held by |").nth(1).expect("the table").split("\n\n").next().unwrap();
+    let mut code: String = sources().into_iter().map(|(_, source)| source).collect();
+    for entry in std::fs::read_dir(Path::new(ROOT).join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            code += &read(path);
+        }
+    }
+    let makefile = read("Makefile");
+    let rows: Vec<&str> = table.lines().skip(2).collect();
+    assert!(rows.len() > 10, "{rows:?}");
+    for row in rows {
+        let tests: Vec<&str> = row.rsplit(" | ").next().unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test for: {row}");
+        for name in tests {
+            let exists = code.contains(&format!("    fn {name}()"))
+                || code.contains(&format!("\nfn {name}()"))
+                || makefile.contains(&format!("\n{name}:"));
+            assert!(exists, "SECURITY.md names {name}, which is neither a test nor a target");
+        }
+    }
+}
