@@ -417,13 +417,22 @@ class Help:
 
     def plain(self):
         """The other blocks: tables and examples, as they are."""
-        return [(title, rest) for title, rest in self.blocks if not re.search(r"^ {2,6}(-|<|\[)", rest, re.M)]
+        blocks = [(title, rest) for title, rest in self.blocks if title != "Commands"]
+        return [(title, rest) for title, rest in blocks if not re.search(r"^ {2,6}(-|<|\[)", rest, re.M)]
+
+    def commands(self):
+        """The commands below this one."""
+        names = re.findall(r"^  ([a-z-]+)\b", dict(self.blocks).get("Commands", ""), re.M)
+        return [name for name in names if name != "help"]
 
 
 def command_pages(command, date, version):
     top = Help(run_help(command))
-    names = re.findall(r"^  ([a-z-]+)\b", dict(top.blocks)["Commands"], re.M)
-    helps = {name: Help(run_help(command, name)) for name in names if name != "help"}
+    helps = {}
+    for name in top.commands():
+        helps[name] = Help(run_help(command, name))
+        for inner in helps[name].commands():
+            helps[f"{name} {inner}"] = Help(run_help(command, name, inner))
     # What most commands have in common is said once.
     entries = [(term, tuple(text)) for one in helps.values() for _, term, text in one.options()]
     tables = [block for one in helps.values() for block in one.plain()]
@@ -437,8 +446,8 @@ def command_pages(command, date, version):
     for number, one in enumerate(helps.values()):
         page.lines += [".br"] * bool(number) + [f".B {escape(one.usage)}"]
     page.section("DESCRIPTION")
-    page.lines += ["One\\-off calls of the REST API for an operator or a script, and an emulator of the service",
-                   "for tests. Every command has its own \\fB\\-\\-help\\fR."]
+    page.lines += ["One\\-off calls of the REST API for an operator or a script, jobs over many accounts, and an",
+                   "emulator of the service for tests. Every command has its own \\fB\\-\\-help\\fR."]
     page.section("COMMANDS")
     for name, one in helps.items():
         page.subsection(f'"imgroup {name}"')
@@ -467,7 +476,8 @@ def command_pages(command, date, version):
     for term, text in common:
         option(page, term, text)
     for title, rest in tables:
-        page.section(f'"{"EXIT STATUS" if title.startswith("Exit") else escape(title.upper())}"')
+        title = title.upper().replace("EXIT CODES", "EXIT STATUS")
+        page.section(f'"{escape(title)}"')
         for line in rest.splitlines():
             number, _, text = line.strip().partition("  ")
             page.entry(f".B {escape(number)}", escape(text.strip()))

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 pub struct Connection {
     /// The SDKAppID of the app
     #[arg(long, env = "IMGROUP_SDKAPPID")]
-    sdkappid: u32,
+    pub sdkappid: u32,
 
     /// An admin account of the app
     #[arg(long, env = "IMGROUP_IDENTIFIER", default_value = "administrator")]
@@ -58,7 +58,7 @@ pub struct Connection {
 
     /// This machine's part of the quota, 1/n for n machines; with a Redis, while that is away
     #[arg(long, env = "IMGROUP_QUOTA_SHARE", value_name = "SHARE", default_value_t = 1.0)]
-    quota_share: f64,
+    pub quota_share: f64,
 
     /// Print JSON
     #[arg(long)]
@@ -144,6 +144,12 @@ impl Connection {
 
     /// Prints why it failed; gives the exit code for it.
     pub fn fail(&self, error: &Error) -> ExitCode {
+        self.tell(error);
+        exit_code(error)
+    }
+
+    /// Prints why it failed.
+    pub fn tell(&self, error: &Error) {
         if self.json {
             println!(
                 "{}",
@@ -157,7 +163,6 @@ impl Connection {
         } else {
             eprintln!("imgroup: {error}");
         }
-        exit_code(error)
     }
 }
 

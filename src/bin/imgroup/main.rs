@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod add;
+mod bulk;
 mod connection;
 mod delete;
 mod emulator;
@@ -28,6 +29,7 @@ enum Command {
     Add(add::Arguments),
     Get(get::Arguments),
     Request(request::Arguments),
+    Bulk(bulk::Arguments),
     Usersig(usersig::Arguments),
     Emulator(emulator::Arguments),
 }
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Add(arguments) => add::run(&arguments),
         Command::Get(arguments) => get::run(&arguments),
         Command::Request(arguments) => request::run(&arguments),
+        Command::Bulk(arguments) => bulk::run(&arguments),
         Command::Usersig(arguments) => usersig::run(&arguments),
         Command::Emulator(arguments) => emulator::run(arguments),
     }
