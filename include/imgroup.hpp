@@ -32,21 +32,22 @@
  *   page says what C++ adds.
  * Two faces. Each call exists twice: `name` throws, `try_name` returns a result.
  *   Under -fno-exceptions there is only the second.
- * Values. config, call, client and response own a C handle each: they are moved,
- *   not copied, and free what they hold. One that was moved from may be destroyed
+ * Values. config, call, client, response and job own a C handle each: they are
+ *   moved, not copied, and free what they hold. One that was moved from may be destroyed
  *   or assigned to; a call with it fails with IMGROUP_E_HANDLE. failure and the
  *   exceptions are plain values that hold no handle: copy and keep them, and read
  *   them from any thread.
- * Setters of config and call never throw. The first one that is refused is
- *   remembered, and is what making the client, or the next call, fails with; the
- *   message names the setting. So one place handles them.
+ * Setters of config, call and job never throw. The first one that is refused is
+ *   remembered, and is what making the client, the next call, or the run fails
+ *   with; the message names the setting. So one place handles them.
  * Texts go in as std::string_view (UTF-8), are copied, and must hold no NUL byte:
  *   a text that does is IMGROUP_E_INVALID_ARGUMENT. They come out as std::string,
  *   except where borrowing is said.
  * Times are any std::chrono::duration, rounded up to what the C function takes,
  *   and must be positive: the default is had by not setting them.
  * Threads. A client may be used from many threads at once, so its members are
- *   const. The others are for one thread at a time, except call::cancel.
+ *   const. The others are for one thread at a time, except call::cancel, job::pause,
+ *   job::cancel and job::progress.
  */
 
 #ifndef IMGROUP_HPP
@@ -130,6 +131,14 @@ enum class request_kind : std::uint32_t {
   once = 0,
   /** Does no harm when applied twice: sent again also when the outcome is open. */
   idempotent = IMGROUP_REQUEST_IDEMPOTENT,
+};
+
+/** What a job does with each account. */
+enum class job_command : std::int32_t {
+  /** Deletes the lists that the rows name. */
+  delete_lists = IMGROUP_JOB_DELETE,
+  /** Reads the lists of the accounts that the rows name. */
+  export_lists = IMGROUP_JOB_EXPORT,
 };
 
 /** The name of a class: "network", "not_found", … */
@@ -335,6 +344,38 @@ class [[nodiscard]] result {
   }
 
   std::variant<T, failure> state_;
+};
+
+/** The same of what gives nothing but the end of it. */
+template <>
+class [[nodiscard]] result<void> {
+ public:
+  using value_type = void;
+  using error_type = failure;
+
+  result() = default;
+  result(failure why) : why_(std::move(why)) {}                           // NOLINT: on purpose
+  result(std::optional<failure> why) : why_(std::move(why)) {}            // NOLINT: on purpose
+
+  [[nodiscard]] bool has_value() const noexcept { return !why_; }
+  explicit operator bool() const noexcept { return has_value(); }
+  /** Why it failed. */
+  [[nodiscard]] const failure &error() const noexcept {
+    if (!why_) std::abort();
+    return *why_;
+  }
+  /** The code, 0 (IMGROUP_OK) if it did not fail. */
+  [[nodiscard]] std::int32_t code() const noexcept { return why_ ? why_->code() : IMGROUP_OK; }
+
+#ifdef IMGROUP_HPP_EXCEPTIONS
+  /** Nothing, or the failure as an exception. */
+  void value() const {
+    if (why_) raise(*why_);
+  }
+#endif
+
+ private:
+  std::optional<failure> why_;
 };
 
 namespace detail {
@@ -981,6 +1022,231 @@ class client {
   }
 
   detail::owner<imgroup_client, imgroup_client_free> handle_;
+};
+
+/** How far a job is: see enum imgroup_job_counter. */
+struct job_progress {
+  /** Rows to do; 0 while the input is being read. */
+  std::uint64_t rows = 0;
+  /** Rows that ended well: deleted, or read by an export. */
+  std::uint64_t done = 0;
+  /** Rows whose list was gone already, as a read showed. */
+  std::uint64_t already_gone = 0;
+  /** Rows that were refused. */
+  std::uint64_t failed = 0;
+  /** Rows that may have been applied, or not. */
+  std::uint64_t unknown = 0;
+  /** Rows among these four that earlier runs had ended. */
+  std::uint64_t resumed = 0;
+  /** Requests that this run sent, repeats included. */
+  std::uint64_t requests = 0;
+  /** Connections in use. */
+  std::uint64_t connections = 0;
+  /** How long requests of this run waited for the pace, all added. */
+  std::chrono::milliseconds waited{0};
+  /** Since this run began, or how long it took. */
+  std::chrono::milliseconds elapsed{0};
+
+  /** Rows that have ended. */
+  [[nodiscard]] std::uint64_t ended() const noexcept { return done + already_gone + failed + unknown; }
+};
+
+/**
+ * One command for many accounts, with a journal to go on with after a stop or a
+ * crash: see imgroup_job.
+ *
+ *   imgroup::job job(client, imgroup::job_command::delete_lists, "lists.journal");
+ *   const imgroup::job_progress end = job.input_file("lists.csv").run();
+ *
+ * For one thread at a time, but for pause, cancel and progress.
+ */
+class job {
+ public:
+  /** Is told how the job goes on, on the thread that is inside run. */
+  using progress_function = std::function<void(const job_progress &)>;
+
+  /** A new job, or to go on with the one the journal holds. Opens nothing yet. */
+  job(const client &sender, job_command command, std::string_view journal) {
+    const detail::text path(journal);
+    imgroup_job *handle = nullptr;
+    problem_ = detail::check(path, "journal");
+    if (!problem_)
+      problem_ = detail::attempt([&](imgroup_error **error) {
+        return imgroup_job_new(sender.native_handle(), static_cast<std::int32_t>(command), path.get(), &handle, error);
+      });
+    handle_.reset(handle);
+  }
+
+  /** Takes only one part of the accounts: `index` from 1 to `count`. */
+  job &partition(std::uint32_t index, std::uint32_t count) {
+    return note(attempt(imgroup_job_set_partition, index, count));
+  }
+  /** Stops before more rows than this are deleted, over all runs; 0 for no limit. */
+  job &max_deletes(std::uint64_t rows) { return note(attempt(imgroup_job_set_max_deletes, rows)); }
+  /** Stops when a larger share of the rows failed: 0 to 1 (0.5), after 1000 rows. */
+  job &max_failures(double share) { return note(attempt(imgroup_job_set_max_failures, share)); }
+  /** The most connections: 1 to 256; 0 for as many as latency needs, up to 64. */
+  job &connections(std::uint32_t most) { return note(attempt(imgroup_job_set_connections, most)); }
+  /** Stops when the service could not be reached for so long (60 s). */
+  template <typename Rep, typename Period>
+  job &give_up(std::chrono::duration<Rep, Period> duration) {
+    const auto ms = detail::units<std::chrono::milliseconds>(duration);
+    return note(ms ? attempt(imgroup_job_set_give_up_ms, *ms) : detail::not_positive("give_up_ms"));
+  }
+  /**
+   * Takes the rows from a file: "csv", "tsv" or "jsonl"; by the ending of its name,
+   * if nothing is said. See imgroup_job_set_input_file.
+   */
+  job &input_file(std::string_view path, std::string_view format = {}) {
+    const detail::text path_text(path), format_text(format);
+    if (auto why = detail::check(path_text, "path")) return note(std::move(why));
+    if (auto why = detail::check(format_text, "format")) return note(std::move(why));
+    return note(attempt(imgroup_job_set_input_file, path_text.get(), or_null(format, format_text)));
+  }
+  /**
+   * Who is told how the job goes on, about ten times a second. It may call pause,
+   * cancel and progress, and must not call the same client. What it throws is
+   * swallowed. nullptr takes it away.
+   */
+  job &on_progress(progress_function receive) {
+    auto owned = receive ? std::make_unique<progress_function>(std::move(receive)) : nullptr;
+    const imgroup_job_callback told = owned ? tell : nullptr;
+    const imgroup_drop_callback drop = owned ? dropped : nullptr;
+    return note(attempt(imgroup_job_set_progress, told, static_cast<void *>(owned.release()), drop));
+  }
+
+  /**
+   * Takes one row, which is checked now and sent by run; an export has no list. See
+   * imgroup_job_push.
+   */
+  result<void> try_push(std::string_view account, std::string_view list = {}) {
+    if (problem_) return *problem_;
+    const detail::text account_text(account), list_text(list);
+    if (auto why = detail::check(account_text, "account")) return why;
+    if (auto why = detail::check(list_text, "list")) return why;
+    return attempt(imgroup_job_push, account_text.get(), or_null(list, list_text));
+  }
+
+  /**
+   * Runs the job until every row has ended, be it badly, or something stops it;
+   * then the same job, or another with its journal, goes on. See imgroup_job_run.
+   */
+  result<job_progress> try_run() {
+    if (problem_) return *problem_;
+    if (auto why = attempt(imgroup_job_run)) return *std::move(why);
+    return progress();
+  }
+
+  /** Lets a run end soon: what is in flight is waited for. From any thread. */
+  void pause() noexcept { imgroup_job_pause(handle_.get()); }
+  /** Ends a run within 50 ms. From any thread. */
+  void cancel() noexcept { imgroup_job_cancel(handle_.get()); }
+  /** How far the run is that is under way, or was the last. From any thread. */
+  [[nodiscard]] job_progress progress() const noexcept { return counted(handle_.get()); }
+
+  /** Why the last run stopped, as one word: see imgroup_job_stopped_by; or empty. */
+  [[nodiscard]] std::string stopped_by() const {
+    const char *word = imgroup_job_stopped_by(handle_.get());
+    return word ? word : "";
+  }
+
+  /** The report of the last run, a JSON object. */
+  [[nodiscard]] result<std::string> try_report() const {
+    char *text = nullptr;
+    if (auto why = attempt(imgroup_job_report, &text)) return *std::move(why);
+    const detail::owner<char, imgroup_string_free> owner(text);
+    return std::string(text);
+  }
+  /** Writes the report to a file, and as a page beside it. */
+  result<void> try_write_report(std::string_view path) const {
+    const detail::text text(path);
+    if (auto why = detail::check(text, "path")) return why;
+    return attempt(imgroup_job_write_report, text.get());
+  }
+  /** Writes the rows that failed or are unknown, as input for another job; how many. */
+  result<std::uint64_t> try_write_failed(std::string_view path, std::string_view format = {}) const {
+    const detail::text path_text(path), format_text(format);
+    std::uint64_t rows = 0;
+    if (auto why = detail::check(path_text, "path")) return *std::move(why);
+    if (auto why = detail::check(format_text, "format")) return *std::move(why);
+    if (auto why = attempt(imgroup_job_write_failed, path_text.get(), or_null(format, format_text), &rows))
+      return *std::move(why);
+    return rows;
+  }
+  /** Writes the lists that an export found, as CSV; how many. */
+  result<std::uint64_t> try_write_lists(std::string_view path) const {
+    const detail::text text(path);
+    std::uint64_t lists = 0;
+    if (auto why = detail::check(text, "path")) return *std::move(why);
+    if (auto why = attempt(imgroup_job_write_lists, text.get(), &lists)) return *std::move(why);
+    return lists;
+  }
+
+#ifdef IMGROUP_HPP_EXCEPTIONS
+  void push(std::string_view account, std::string_view list = {}) { try_push(account, list).value(); }
+  job_progress run() { return try_run().value(); }
+  [[nodiscard]] std::string report() const { return try_report().value(); }
+  void write_report(std::string_view path) const { try_write_report(path).value(); }
+  std::uint64_t write_failed(std::string_view path, std::string_view format = {}) const {
+    return try_write_failed(path, format).value();
+  }
+  std::uint64_t write_lists(std::string_view path) const { return try_write_lists(path).value(); }
+#endif
+
+  /** What was refused first, if anything was: push and run fail so. */
+  [[nodiscard]] const std::optional<failure> &problem() const noexcept { return problem_; }
+  /** The C handle, borrowed. */
+  [[nodiscard]] imgroup_job *native_handle() const noexcept { return handle_.get(); }
+
+ private:
+  job &note(std::optional<failure> why) {
+    if (!problem_) problem_ = std::move(why);
+    return *this;
+  }
+
+  template <typename Function, typename... Arguments>
+  std::optional<failure> attempt(Function function, Arguments... arguments) const {
+    return detail::attempt([&](imgroup_error **error) { return function(handle_.get(), arguments..., error); });
+  }
+
+  static const char *or_null(std::string_view given, const detail::text &text) noexcept {
+    return given.empty() ? nullptr : text.get();
+  }
+
+  static job_progress counted(const imgroup_job *handle) noexcept {
+    const auto count = [&](std::int32_t what) { return imgroup_job_count(handle, what); };
+    const auto time = [&](std::int32_t what) {
+      return std::chrono::milliseconds(static_cast<std::chrono::milliseconds::rep>(count(what)));
+    };
+    job_progress now;
+    now.rows = count(IMGROUP_JOB_ROWS);
+    now.done = count(IMGROUP_JOB_DONE);
+    now.already_gone = count(IMGROUP_JOB_ALREADY_GONE);
+    now.failed = count(IMGROUP_JOB_FAILED);
+    now.unknown = count(IMGROUP_JOB_UNKNOWN);
+    now.resumed = count(IMGROUP_JOB_RESUMED);
+    now.requests = count(IMGROUP_JOB_REQUESTS);
+    now.connections = count(IMGROUP_JOB_CONNECTIONS);
+    now.waited = time(IMGROUP_JOB_WAITED_MS);
+    now.elapsed = time(IMGROUP_JOB_ELAPSED_MS);
+    return now;
+  }
+
+  // An exception must not cross the library, which is not C++.
+  static void tell(void *userdata, const imgroup_job *handle) noexcept {
+#ifdef IMGROUP_HPP_EXCEPTIONS
+    try {
+#endif
+      (*static_cast<progress_function *>(userdata))(counted(handle));
+#ifdef IMGROUP_HPP_EXCEPTIONS
+    } catch (...) {
+    }
+#endif
+  }
+  static void dropped(void *userdata) noexcept { delete static_cast<progress_function *>(userdata); }
+
+  detail::owner<imgroup_job, imgroup_job_free> handle_;
+  std::optional<failure> problem_;
 };
 
 /** What a UserSig may say beyond user and life. */

@@ -270,6 +270,7 @@ EXAMPLES = {
     "imgroup_add_lists": "create_and_read",
     "imgroup_error_class": "handle_errors",
     "imgroup_call_cancel": "cancel_and_deadline",
+    "imgroup_job_run": "bulk_delete",
 }
 
 

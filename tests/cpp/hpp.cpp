@@ -10,6 +10,8 @@
 #include <chrono>
 #include <deque>
 #include <exception>
+#include <filesystem>
+#include <fstream>
 #include <list>
 #include <mutex>
 #include <set>
@@ -31,6 +33,7 @@ static_assert(move_only<imgroup::client>);
 static_assert(move_only<imgroup::response>);
 static_assert(move_only<imgroup::call>);
 static_assert(move_only<imgroup::config>);
+static_assert(move_only<imgroup::job>);
 static_assert(std::is_copy_constructible_v<imgroup::failure>);
 static_assert(std::is_nothrow_copy_constructible_v<imgroup::error>);
 static_assert(std::is_base_of_v<std::runtime_error, imgroup::error>);
@@ -291,6 +294,88 @@ static void results() {
   CHECK(moved.attempts() == 1);
 }
 
+static void jobs() {
+  using imgroup::job_command;
+  namespace files = std::filesystem;
+  const files::path directory = files::path(std::getenv("IMGROUP_QUOTA_DIR")) / "hpp-jobs";
+  files::remove_all(directory);
+  files::create_directories(directory);
+  const auto path = [&](const char *name) { return (directory / name).string(); };
+  std::ofstream(directory / "rows") << "account,list\nalice,J1\nrefused,J1\nbob,J2\nalice,J2\n";
+
+  std::optional<imgroup::client> client(fast());
+  for (const char *account : {"alice", "bob"}) client->add_lists(account, {"J1", "J2"});
+  imgroup::job job(*client, job_command::delete_lists, path("journal"));
+  client.reset();  // the job keeps it
+  auto alive = std::make_shared<imgroup::job_progress>();
+  const imgroup::job_progress end = job.input_file(path("rows"))
+                                        .connections(2)
+                                        .max_failures(1)
+                                        .give_up(10s)
+                                        .partition(1, 1)
+                                        .on_progress([alive](const imgroup::job_progress &now) {
+                                          *alive = now;
+                                          throw std::runtime_error("not for the library");
+                                        })
+                                        .run();
+  CHECK(end.rows == 4 && end.done == 3 && end.failed == 1 && end.ended() == 4 && end.requests >= 3);
+  CHECK(alive->rows == 4 && alive->ended() == 4 && alive.use_count() == 2);
+  CHECK(job.progress().done == 3 && job.stopped_by().empty());
+  job.on_progress(nullptr);
+  CHECK(alive.use_count() == 1);
+  CHECK(job.report().find("\"failed\":1") != std::string::npos);
+  job.write_report(path("report.json"));
+  CHECK(files::exists(directory / "report.json") && files::exists(directory / "report.html"));
+  CHECK(job.write_failed(path("failed.csv")) == 1 && job.write_failed(path("failed"), "tsv") == 1);
+  CHECK(THROWN(invalid_argument, job.write_failed(path("failed"), "xml")).message().find("format: ") == 0);
+
+  // Stopped at a limit, gone on with by another, which may be moved.
+  const imgroup::client again(fast());
+  imgroup::job limited(again, job_command::delete_lists, path("journal-2"));
+  limited.push("alice", "J1");
+  limited.push("bob", "J1");
+  CHECK(THROWN(invalid_argument, limited.push("bob", "")).message().find("list: ") == 0);
+  const auto stopped = THROWN(cancelled, limited.max_deletes(1).connections(1).run());
+  CHECK(stopped.code() == IMGROUP_E_JOB_STOPPED && limited.stopped_by() == "max_deletes");
+  imgroup::job source(again, job_command::delete_lists, path("journal-2"));
+  imgroup::job rest = std::move(source);
+  CHECK(rest.run().resumed == 1 && rest.progress().done == 2);
+  CHECK(THROWN(invalid_argument, source.run()).code() == IMGROUP_E_HANDLE && source.progress().rows == 0);
+  CHECK(again.get_lists("alice").lists().empty() && again.get_lists("bob").lists().empty());
+  CHECK(THROWN(invalid_argument, imgroup::job(again, job_command::export_lists, path("journal-2")).run()).code() ==
+        IMGROUP_E_JOB_MISMATCH);
+
+  // Ended from another thread.
+  imgroup::job stuck(again, job_command::export_lists, path("journal-3"));
+  stuck.push("slow");
+  std::thread canceller([&] {
+    while (stuck.progress().connections == 0) std::this_thread::sleep_for(10ms);
+    std::this_thread::sleep_for(200ms);
+    stuck.cancel();
+  });
+  CHECK(THROWN(cancelled, stuck.run()).code() == IMGROUP_E_CANCELLED);
+  canceller.join();
+  CHECK(stuck.stopped_by() == "cancel");
+  stuck.pause();
+  CHECK(THROWN(cancelled, stuck.run()).code() == IMGROUP_E_JOB_STOPPED);
+
+  again.add_lists("bob", {"J3"});
+  imgroup::job exported(again, job_command::export_lists, path("journal-4"));
+  exported.push("bob");
+  CHECK(exported.run().done == 1 && exported.write_lists(path("lists.csv")) == 1);
+  again.delete_lists("bob", {"J3"});
+
+  // The first refused setting is what pushing and running fail with.
+  imgroup::job bad(again, job_command::delete_lists, path("journal-5"));
+  bad.give_up(0s).partition(2, 1).max_failures(2).connections(257);
+  for (const auto &why : {THROWN(invalid_argument, bad.push("bob", "A")), THROWN(invalid_argument, bad.run())})
+    CHECK(why.message().find("give_up_ms: must be a positive duration") == 0);
+  CHECK(imgroup::job(again, job_command::delete_lists, "a\0b"sv).problem()->message().find("journal: ") == 0);
+  CHECK(imgroup::job(again, job_command::delete_lists, "a").input_file("a", "xml").problem().has_value());
+  CHECK(THROWN(invalid_argument, bad.report()).message() == "job: has not run yet");
+  files::remove_all(directory);
+}
+
 static void tickets() {
   const std::string ticket = imgroup::usersig(1400000000, "alice", "key", 1h);
   CHECK(ticket.size() > 100);
@@ -315,6 +400,7 @@ int main() {
     callbacks();
     threads();
     results();
+    jobs();
     tickets();
   } catch (const std::exception &error) {
     std::printf("unexpected: %s\n", error.what());

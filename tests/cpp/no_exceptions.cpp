@@ -61,6 +61,18 @@ int main() {
   CHECK(imgroup::try_usersig(0, "alice", "key", 1h).code() == IMGROUP_E_INVALID_ARGUMENT);
   CHECK(client.try_delete_lists("alice", {}, imgroup::call().timeout(-1s)).error().message().find("timeout_ms: ") == 0);
 
+  const std::string journal = std::string(std::getenv("IMGROUP_QUOTA_DIR")) + "/no-exceptions.journal";
+  for (const char *ending : {"", ".spool", ".results"}) std::remove((journal + ending).c_str());
+  imgroup::job job(client, imgroup::job_command::delete_lists, journal);
+  CHECK(job.try_push("alice", "Family").has_value() && job.try_push("alice", "").code() == IMGROUP_E_INVALID_ARGUMENT);
+  CHECK(job.try_report().code() == IMGROUP_E_INVALID_ARGUMENT);
+  const auto end = job.try_run();
+  CHECK(end && end->ended() == 1 && end->rows == 1);
+  CHECK(job.try_report()->front() == '{');
+  CHECK(job.try_write_lists(journal + "/none").code() == IMGROUP_E_RESOURCE);
+  CHECK(job.partition(0, 0).try_run().code() == IMGROUP_E_INVALID_ARGUMENT);
+  for (const char *ending : {"", ".spool", ".results"}) std::remove((journal + ending).c_str());
+
   client.shutdown();
   CHECK(client.try_get_lists("alice").code() == IMGROUP_E_SHUTDOWN);
   return report();
