@@ -48,7 +48,8 @@ impl Display {
             false => Manner::Lines,
         };
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let style = ProgressStyle::with_template("[{bar:20}] {msg}").expect("a template without a fault");
+        // Short, so that millions of rows fit beside it into 80 columns.
+        let style = ProgressStyle::with_template("[{bar:10}] {msg}").expect("a template without a fault");
         bar.set_style(style.progress_chars("#> "));
         Display { bar, meter: Arc::default(), manner }
     }
