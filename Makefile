@@ -65,7 +65,7 @@ test-go: tools-go lib command ## the Go package
 	IMGROUP_COMMAND='$(abspath $(COMMAND))' bindings/go/run-tests.sh
 
 # What takes longer than a functional test, or looks at the code itself.
-CHECKS := check-style check-valgrind check-asan check-torture check-foreign check-go check-counts check-deb
+CHECKS := check-style check-valgrind check-asan check-torture check-foreign check-go check-counts check-deb check-dask
 # Promises of the repository: threads, ABI, dependencies.
 CHECKS += check-models abi check-deny check-msrv
 .PHONY: $(CHECKS)
@@ -113,6 +113,13 @@ check-torture: tools-check
 
 check-foreign: tools-check command
 	tests/foreign/run.sh $(COMMAND)
+
+# The Dask example, with a worker killed on the way.
+check-dask: tools-python lib command
+	IMGROUP_BUILD_LIB='$(abspath $(LIBRARY))' IMGROUP_COMMAND='$(abspath $(COMMAND))' \
+	IMGROUP_TEST_VENV='$(abspath target/dask-venv)' \
+	IMGROUP_TEST_REQUIREMENTS='$(abspath bindings/python/tests/requirements-dask.txt)' \
+	bindings/python/run-tests.sh tests/test_dask.py
 
 check-go: tools-go lib
 	bindings/go/run-checks.sh

@@ -1,13 +1,14 @@
 #!/bin/sh
 # Installs the package with the library and the command that `make lib command`
 # built, into an environment of its own, and runs pytest and mypy. Arguments go to
-# pytest. Other files: IMGROUP_BUILD_LIB, IMGROUP_COMMAND; another environment:
-# IMGROUP_TEST_VENV.
+# pytest. Other files: IMGROUP_BUILD_LIB, IMGROUP_COMMAND; another environment, and
+# what is in it: IMGROUP_TEST_VENV, IMGROUP_TEST_REQUIREMENTS.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 environment=${IMGROUP_TEST_VENV:-$root/target/python-venv}
+requirements=${IMGROUP_TEST_REQUIREMENTS:-$here/tests/requirements.txt}
 IMGROUP_BUILD_LIB=${IMGROUP_BUILD_LIB:-$root/target/release/libimgroup.so}
 IMGROUP_BUILD_COMMAND=${IMGROUP_BUILD_COMMAND:-${IMGROUP_COMMAND:-$root/target/release/imgroup}}
 export IMGROUP_BUILD_LIB IMGROUP_BUILD_COMMAND
@@ -24,10 +25,10 @@ done
 unset PYTHONPATH
 
 stamp=$environment/requirements.txt
-if ! cmp -s "$here/tests/requirements.txt" "$stamp"; then
+if ! cmp -s "$requirements" "$stamp"; then
     python3 -m venv --clear "$environment"
-    "$environment/bin/pip" install -q --disable-pip-version-check -r "$here/tests/requirements.txt"
-    cp "$here/tests/requirements.txt" "$stamp"
+    "$environment/bin/pip" install -q --disable-pip-version-check -r "$requirements"
+    cp "$requirements" "$stamp"
 fi
 "$environment/bin/pip" install -q --disable-pip-version-check --no-build-isolation --no-deps \
     --force-reinstall "$here"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
@@ -136,6 +139,49 @@ def test_cancel_and_deadline(alice: Emulator) -> None:
         "cancelled by a thread: ended, outcome UNKNOWN",
         "cancelled by asyncio: ended",
     ]
+
+
+def test_bulk_delete(imgroup_emulator: Emulator, tmp_path: Path) -> None:
+    rows, journal = tmp_path / "rows.csv", tmp_path / "journal"
+    rows.write_text("account,list\nalice,Family\nbob,Work\nalice,Work\nmallory,Work\n")
+    imgroup_emulator.seed({"alice": ["Family", "Work", "Keep"], "bob": ["Work"]})
+    for requests in (3, 3):
+        # The second time, nothing is left to do.
+        output = run("bulk_delete.py", str(rows), str(journal), code=1)
+        assert "4 of 4 rows" in output
+        assert "4 total" in output and "3 deleted" in output and "1 failed" in output
+        assert imgroup_emulator.count("group_delete") == requests
+    assert imgroup_emulator.lists("alice") == ["Keep"] and imgroup_emulator.lists("bob") == []
+    failed = f"{journal}.failed.csv"
+    assert Path(failed).read_text().splitlines()[1].startswith("mallory,Work,")
+    imgroup_emulator.seed({"mallory": ["Work"]})
+    assert "1 deleted" in run("bulk_delete.py", failed, str(tmp_path / "second"))
+    assert imgroup_emulator.lists("mallory") == []
+
+
+def test_bulk_delete_is_interrupted_and_gone_on_with(imgroup_emulator: Emulator, tmp_path: Path) -> None:
+    accounts = [f"u{number}" for number in range(1000)]
+    imgroup_emulator.seed({account: ["Work"] for account in accounts})
+    rows = tmp_path / "rows.csv"
+    rows.write_text("account,list\n" + "".join(f"{account},Work\n" for account in accounts))
+    arguments = (str(rows), str(tmp_path / "journal"))
+    process = subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "bulk_delete.py"), *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        # As a terminal has it, whatever started these tests.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while imgroup_emulator.count("group_delete") < 50:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 3 and errors.endswith("\nstopped by cancel; the same line goes on\n")
+    left = sum(bool(account["lists"]) for account in imgroup_emulator.state().values())
+    assert 0 < left < len(accounts)
+    assert "1000 deleted" in run("bulk_delete.py", *arguments)
+    assert not any(account["lists"] for account in imgroup_emulator.state().values())
 
 
 def test_use_emulator(pytester: pytest.Pytester) -> None:

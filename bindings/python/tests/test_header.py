@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import subprocess
 from typing import Any, Dict, List, Tuple
 
@@ -11,7 +12,7 @@ from conftest import ROOT
 from pycparser import c_ast, c_parser
 
 import imgroup
-from imgroup import _errors, _ffi, client
+from imgroup import _errors, _ffi, client, job
 
 # What pycparser has to know of the system's headers.
 SCALARS = {
@@ -26,6 +27,7 @@ SCALARS = {
 CALLBACKS = {
     "imgroup_log_callback": _ffi.LogCallback,
     "imgroup_quota_callback": _ffi.QuotaCallback,
+    "imgroup_job_callback": _ffi.JobCallback,
     "imgroup_drop_callback": _ffi.DropCallback,
 }
 HANDLES = {
@@ -33,10 +35,9 @@ HANDLES = {
     "imgroup_client": _ffi.Client,
     "imgroup_config": _ffi.Config,
     "imgroup_error": _ffi.Error,
+    "imgroup_job": _ffi.Job,
     "imgroup_response": _ffi.Response,
 }
-# Jobs over many accounts are for the command.
-NOT_WRAPPED = ("imgroup_bulk_", "imgroup_job_")
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +83,9 @@ def test_every_function_is_declared_as_in_the_header(header: c_ast.FileAST) -> N
         for node in header.ext
         if isinstance(node, c_ast.Decl) and isinstance(node.type, c_ast.FuncDecl)
     }
-    missing = {name for name in declared.keys() - _ffi.FUNCTIONS.keys() if not name.startswith(NOT_WRAPPED)}
-    assert not missing, "functions of the header that this package does not know"
+    assert not declared.keys() - _ffi.FUNCTIONS.keys(), (
+        "functions of the header that this package does not know"
+    )
     for name, found in _ffi.FUNCTIONS.items():
         expected = declared[name]
         assert found == expected, name
@@ -136,6 +138,14 @@ def test_numbers_are_those_of_the_header(header: c_ast.FileAST) -> None:
     assert enumeration(header, "imgroup_request_flag") == {
         "IMGROUP_REQUEST_IDEMPOTENT": client._REQUEST_IDEMPOTENT
     }
+    commands = enumeration(header, "imgroup_job_command")
+    assert {f"IMGROUP_JOB_{name.upper()}": number for name, number in job._COMMANDS.items()} == commands
+    # What is milliseconds there is seconds here.
+    fields = {"waited": "WAITED_MS", "elapsed": "ELAPSED_MS"}
+    names = [field.name for field in dataclasses.fields(job.JobProgress)]
+    assert {
+        f"IMGROUP_JOB_{fields.get(name, name.upper())}": number for name, number in zip(names, job._COUNTERS)
+    } == enumeration(header, "imgroup_job_counter")
 
 
 def test_the_handles_are_types_of_their_own() -> None:

@@ -40,6 +40,7 @@ from .client import (
     Result,
     usersig,
 )
+from .job import Job, JobProgress
 
 __all__ = [
     "AddResult",
@@ -57,6 +58,8 @@ __all__ = [
     "ImGroupError",
     "InternalError",
     "InvalidArgument",
+    "Job",
+    "JobProgress",
     "LibraryLoadError",
     "NetworkError",
     "NotFound",

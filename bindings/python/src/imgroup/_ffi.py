@@ -50,6 +50,10 @@ class ErrorObject(Structure):
     """imgroup_error"""
 
 
+class JobObject(Structure):
+    """imgroup_job"""
+
+
 class ResponseObject(Structure):
     """imgroup_response"""
 
@@ -58,13 +62,16 @@ Call = POINTER(CallObject)
 Client = POINTER(ClientObject)
 Config = POINTER(ConfigObject)
 Error = POINTER(ErrorObject)
+Job = POINTER(JobObject)
 Response = POINTER(ResponseObject)
 # Text that the library gives away; what it lends is a c_char_p.
 OwnedText = POINTER(c_char)
 Texts = POINTER(c_char_p)
+Uint64 = c_uint64
 
 QuotaCallback = ctypes.CFUNCTYPE(c_int64, c_void_p, c_char_p)
 LogCallback = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
+JobCallback = ctypes.CFUNCTYPE(None, c_void_p, Job)
 DropCallback = ctypes.CFUNCTYPE(None, c_void_p)
 
 #: C name -> (result, parameters).
@@ -138,6 +145,25 @@ FUNCTIONS: Dict[str, Tuple[Any, List[Any]]] = {
     "imgroup_error_host": (c_char_p, [Error]),
     "imgroup_error_random": (c_uint32, [Error]),
     "imgroup_error_free": (None, [Error]),
+    "imgroup_job_new": (c_int32, [Client, c_int32, c_char_p, POINTER(Job), POINTER(Error)]),
+    "imgroup_job_set_partition": (c_int32, [Job, c_uint32, c_uint32, POINTER(Error)]),
+    "imgroup_job_set_max_deletes": (c_int32, [Job, c_uint64, POINTER(Error)]),
+    "imgroup_job_set_max_failures": (c_int32, [Job, c_double, POINTER(Error)]),
+    "imgroup_job_set_connections": (c_int32, [Job, c_uint32, POINTER(Error)]),
+    "imgroup_job_set_give_up_ms": (c_int32, [Job, c_uint32, POINTER(Error)]),
+    "imgroup_job_set_input_file": (c_int32, [Job, c_char_p, c_char_p, POINTER(Error)]),
+    "imgroup_job_set_progress": (c_int32, [Job, JobCallback, c_void_p, DropCallback, POINTER(Error)]),
+    "imgroup_job_push": (c_int32, [Job, c_char_p, c_char_p, POINTER(Error)]),
+    "imgroup_job_run": (c_int32, [Job, POINTER(Error)]),
+    "imgroup_job_pause": (None, [Job]),
+    "imgroup_job_cancel": (None, [Job]),
+    "imgroup_job_count": (c_uint64, [Job, c_int32]),
+    "imgroup_job_stopped_by": (c_char_p, [Job]),
+    "imgroup_job_report": (c_int32, [Job, POINTER(OwnedText), POINTER(Error)]),
+    "imgroup_job_write_report": (c_int32, [Job, c_char_p, POINTER(Error)]),
+    "imgroup_job_write_failed": (c_int32, [Job, c_char_p, c_char_p, POINTER(Uint64), POINTER(Error)]),
+    "imgroup_job_write_lists": (c_int32, [Job, c_char_p, POINTER(Uint64), POINTER(Error)]),
+    "imgroup_job_free": (None, [Job]),
     "imgroup_response_sequence": (c_uint64, [Response]),
     "imgroup_response_has_sequence": (c_int32, [Response]),
     "imgroup_response_attempts": (c_uint32, [Response]),
@@ -254,6 +280,7 @@ def _typed(prototype: Any) -> _Decorator:
 #: Decorators that make C functions of Python ones.
 log_callback = _typed(LogCallback)
 quota_callback = _typed(QuotaCallback)
+job_callback = _typed(JobCallback)
 drop_callback = _typed(DropCallback)
 
 byref: Callable[..., Any] = ctypes.byref
