@@ -19,7 +19,7 @@ from typing import List
 
 from harness import HERE, NODE_PACKAGE, ROOT, Bench, Section, run, table
 
-SECTIONS = ("calls", "threads", "signing")
+SECTIONS = ("calls", "threads", "signing", "bulk")
 
 
 def machine() -> str:
