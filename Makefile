@@ -23,23 +23,25 @@ lib: $(LIBRARY) $(ARCHIVE) ## what is shipped: libimgroup.so and libimgroup.a in
 
 # Relative relocations packed are 70 kB less; loaders know them from glibc 2.36 on.
 PACKED := $(shell getconf GNU_LIBC_VERSION 2>/dev/null | awk '{ split($$2, v, "."); if (v[1] * 1000 + v[2] >= 2036) print "-C link-arg=-Wl,-z,pack-relative-relocs" }')
+# Where the sources of others lie on this machine shall not stand in the library.
+SHIPPED_FLAGS = $(RUSTFLAGS) --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=registry
 
 # Link-time optimisation makes the shared library smaller and faster; in the
 # archive it would keep two Rust archives from being linked into one program.
 $(LIBRARY): $(SOURCES) | tools-build
-	CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_STRIP=symbols $(CARGO) rustc --locked --release --lib --crate-type cdylib -- $(PACKED)
+	RUSTFLAGS='$(SHIPPED_FLAGS)' CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_STRIP=symbols $(CARGO) rustc --locked --release --lib --crate-type cdylib -- $(PACKED)
 	@ln -sf libimgroup.so $(RELEASE)/libimgroup.so.$(IMGROUP_ABI)
 	@touch $@
 
 # Its own folder keeps cargo from putting another libimgroup.so in place of ours.
 $(ARCHIVE): $(SOURCES) | tools-build
-	$(CARGO) rustc --locked --release --lib --crate-type staticlib --target-dir target/plain
+	RUSTFLAGS='$(SHIPPED_FLAGS)' $(CARGO) rustc --locked --release --lib --crate-type staticlib --target-dir target/plain
 	@mkdir -p $(RELEASE) && install -m 644 target/plain/release/libimgroup.a $@
 
 command: $(COMMAND) ## the imgroup command, with the emulator in it
 
 $(COMMAND): $(SOURCES) | tools-build
-	$(CARGO) build --locked --release --features cli --bin imgroup --target-dir target/plain
+	RUSTFLAGS='$(SHIPPED_FLAGS)' $(CARGO) build --locked --release --features cli --bin imgroup --target-dir target/plain
 	@mkdir -p $(RELEASE) && install -m 755 target/plain/release/imgroup $@
 
 header: ## write include/imgroup.h anew from src/ffi
@@ -67,7 +69,7 @@ test-go: tools-go lib command ## the Go package
 # What takes longer than a functional test, or looks at the code itself.
 CHECKS := check-style check-valgrind check-asan check-torture check-foreign check-go check-counts check-deb check-dask
 # Promises of the repository: threads, ABI, dependencies.
-CHECKS += check-models abi check-deny check-msrv
+CHECKS += check-models abi check-deny check-msrv check-reproducible
 .PHONY: $(CHECKS)
 
 check: $(CHECKS) ## linters, and what takes longer
@@ -106,6 +108,10 @@ check-deny: tools-check tools-python
 # The oldest compiler that Cargo.toml names.
 check-msrv: tools-build
 	packaging/msrv.sh
+
+# Whoever builds this source gets these bytes.
+check-reproducible: tools-build $(LIBRARY)
+	packaging/reproducible.sh $(LIBRARY)
 
 # The n-th system call of the network fails, for every n.
 check-torture: tools-check
