@@ -132,7 +132,7 @@ func (c *Client) enter(ctx context.Context, name string) error {
 		return contextError(ctx, name)
 	}
 	if c.slots == nil {
-		return closedError(name)
+		return closedError(name, "client")
 	}
 	select {
 	case c.slots <- struct{}{}:
@@ -142,13 +142,13 @@ func (c *Client) enter(ctx context.Context, name string) error {
 		case <-ctx.Done():
 			return contextError(ctx, name)
 		case <-c.closing:
-			return closedError(name)
+			return closedError(name, "client")
 		}
 	}
 	c.mu.RLock()
 	if c.pointer == nil {
 		c.leave()
-		return closedError(name)
+		return closedError(name, "client")
 	}
 	return nil
 }
@@ -213,6 +213,6 @@ func contextError(ctx context.Context, name string) *Error {
 	return err
 }
 
-func closedError(name string) *Error {
-	return newError(CodeShutdown, "%s: the client is closed", name)
+func closedError(name, what string) *Error {
+	return newError(CodeShutdown, "%s: the %s is closed", name, what)
 }

@@ -2,7 +2,7 @@
 
 package imgroup
 
-// #include <stdint.h>
+// #include "binding.h"
 import "C"
 
 import (
@@ -18,6 +18,7 @@ import (
 type callback struct {
 	log      func(LogLevel, string)
 	quota    func(string) time.Duration
+	progress func(Progress)
 	panicked *atomic.Pointer[string]
 }
 
@@ -62,6 +63,21 @@ func imgroupGoQuota(handle C.uintptr_t, command *C.char) (wait C.int64_t) {
 		duration -= time.Millisecond
 	}
 	return C.int64_t((duration + time.Millisecond - 1) / time.Millisecond)
+}
+
+//export imgroupGoProgress
+func imgroupGoProgress(handle C.uintptr_t, job *C.imgroup_job) {
+	callback := callbackOf(handle)
+	returned := false
+	defer func() {
+		// Not for hours, but now.
+		if !returned {
+			C.imgroup_job_cancel(job)
+		}
+	}()
+	defer callback.catch("progress")
+	callback.progress(progressOf(job))
+	returned = true
 }
 
 //export imgroupGoDrop

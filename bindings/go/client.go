@@ -111,7 +111,8 @@ func newClient(
 // Close ends all calls of the client within 50 ms, with [ErrClosed], waits for
 // them, and frees what the client holds. Later calls fail with ErrClosed. It may
 // be called any number of times, by any goroutine, but not from a function given
-// to [WithLogger] or [WithQuotaFunc]. The error is always nil.
+// to [WithLogger], [WithQuotaFunc] or [WithProgress]. The runs of its jobs end too,
+// but are not waited for: see [Job.Close]. The error is always nil.
 //
 // Since v0.1.0.
 func (c *Client) Close() error {
@@ -291,7 +292,7 @@ func (c *Client) Stats() (*Stats, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.pointer == nil {
-		return nil, closedError("Stats")
+		return nil, closedError("Stats", "client")
 	}
 	var text *C.char
 	var failure *C.imgroup_error

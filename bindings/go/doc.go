@@ -40,6 +40,11 @@
 // Its [Outcome] says what became of the request. A call whose context ended also
 // satisfies errors.Is with [context.DeadlineExceeded] or [context.Canceled].
 //
+// # Many accounts
+//
+// A [Job] deletes the lists of millions of accounts, or reads them, and goes on where
+// it ended after a stop or a crash.
+//
 // # Tests
 //
 // Package imgrouptest starts a local stand-in for the service.

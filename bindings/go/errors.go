@@ -77,7 +77,7 @@ const (
 	CodeDeadline Code = C.IMGROUP_E_DEADLINE
 	// CodeCancelled: the call was cancelled.
 	CodeCancelled Code = C.IMGROUP_E_CANCELLED
-	// CodeShutdown: the client is closed.
+	// CodeShutdown: the client or the job is closed.
 	CodeShutdown Code = C.IMGROUP_E_SHUTDOWN
 	// CodeQuota: no quota slot could be had before the deadline.
 	CodeQuota Code = C.IMGROUP_E_QUOTA
@@ -160,8 +160,13 @@ type classError Class
 
 func (e classError) Error() string { return "imgroup: " + Class(e).String() }
 
-// Errors for [errors.Is]: one for each class, and one for a closed client (which
-// is also of the class cancelled).
+// codeError stands for all errors of a code.
+type codeError Code
+
+func (e codeError) Error() string { return "imgroup: " + Code(e).String() }
+
+// Errors for [errors.Is]: one for each class, one for a closed client or job (which
+// is also of the class cancelled), and those of jobs.
 //
 // Since v0.1.0.
 var (
@@ -174,7 +179,15 @@ var (
 	ErrNotFound  error = classError(ClassNotFound)
 	ErrServer    error = classError(ClassServer)
 	ErrInternal  error = classError(ClassInternal)
-	ErrClosed          = errors.New("imgroup: the client is closed")
+	ErrClosed          = errors.New("imgroup: closed")
+	// ErrJobStopped is CodeJobStopped, also of the class cancelled.
+	ErrJobStopped error = codeError(CodeJobStopped)
+	// ErrJobBusy is CodeJobBusy, also of the class argument.
+	ErrJobBusy error = codeError(CodeJobBusy)
+	// ErrJobMismatch is CodeJobMismatch, also of the class argument.
+	ErrJobMismatch error = codeError(CodeJobMismatch)
+	// ErrJobCorrupt is CodeJobCorrupt, also of the class internal.
+	ErrJobCorrupt error = codeError(CodeJobCorrupt)
 )
 
 // Error is why a call failed. No secret key and no UserSig ever stands in one.
@@ -217,8 +230,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("imgroup: %s (%d): %s", e.Name, int32(e.Code), e.Message)
 }
 
-// Is makes [errors.Is] true for the error of the class, for [ErrClosed], and for
-// the error of package context that means the same.
+// Is makes [errors.Is] true for the error of the class, for that of the code, where
+// there is one, and for the error of package context that means the same.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrClosed:
@@ -228,8 +241,13 @@ func (e *Error) Is(target error) bool {
 	case context.Canceled:
 		return e.Code == CodeCancelled
 	}
-	class, ok := target.(classError)
-	return ok && Class(class) == e.Class
+	switch target := target.(type) {
+	case classError:
+		return Class(target) == e.Class
+	case codeError:
+		return Code(target) == e.Code
+	}
+	return false
 }
 
 // Unwrap gives the [context.Cause] of a call that its context ended, else nil.

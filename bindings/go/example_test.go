@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"path/filepath"
 	"time"
 
 	imgroup "github.com/libimgroup/libimgroup/bindings/go"
@@ -92,6 +93,36 @@ func ExampleClient_Request() {
 	}
 	fmt.Printf("%.50s…\n", response.Body)
 	// Output: {"InfoItem":[{"To_Account":"bob","Relation":"Check…
+}
+
+func ExampleJob() {
+	server := emulator()
+	defer server.Close()
+	client := server.Client()
+	defer client.Close()
+	directory, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(directory)
+
+	// Whatever ends the program, the same one goes on with the same journal.
+	job, err := client.NewJob(imgroup.JobDelete, filepath.Join(directory, "journal"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer job.Close()
+	for _, account := range []string{"alice", "bob", "mallory"} {
+		if err := job.Push(account, "Family"); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := job.Run(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	ended := job.Progress()
+	fmt.Println(ended.Done+ended.AlreadyGone, "deleted or gone,", ended.Failed, "failed")
+	// Output: 2 deleted or gone, 1 failed
 }
 
 func ExampleError() {

@@ -186,6 +186,7 @@ func TestAnErrorIsItsClass(t *testing.T) {
 	sentinels := []error{
 		imgroup.ErrArgument, imgroup.ErrNetwork, imgroup.ErrDeadline, imgroup.ErrCancelled, imgroup.ErrThrottled,
 		imgroup.ErrAuth, imgroup.ErrNotFound, imgroup.ErrServer, imgroup.ErrInternal, imgroup.ErrClosed,
+		imgroup.ErrJobStopped, imgroup.ErrJobBusy, imgroup.ErrJobMismatch, imgroup.ErrJobCorrupt,
 		context.Canceled, context.DeadlineExceeded,
 	}
 	rows := []struct {
@@ -203,6 +204,10 @@ func TestAnErrorIsItsClass(t *testing.T) {
 		{30003, "not_found", []error{imgroup.ErrNotFound}},
 		{30006, "server", []error{imgroup.ErrServer}},
 		{imgroup.CodePanic, "internal", []error{imgroup.ErrInternal}},
+		{imgroup.CodeJobStopped, "cancelled", []error{imgroup.ErrCancelled, imgroup.ErrJobStopped}},
+		{imgroup.CodeJobBusy, "argument", []error{imgroup.ErrArgument, imgroup.ErrJobBusy}},
+		{imgroup.CodeJobMismatch, "argument", []error{imgroup.ErrArgument, imgroup.ErrJobMismatch}},
+		{imgroup.CodeJobCorrupt, "internal", []error{imgroup.ErrInternal, imgroup.ErrJobCorrupt}},
 	}
 	for _, row := range rows {
 		err := fmt.Errorf("wrapped: %w", &imgroup.Error{Code: row.code, Class: row.code.Class()})
@@ -219,6 +224,9 @@ func TestAnErrorIsItsClass(t *testing.T) {
 		}
 	}
 	if text := imgroup.ErrNotFound.Error(); text != "imgroup: not_found" {
+		t.Error(text)
+	}
+	if text := imgroup.ErrJobBusy.Error(); text != "imgroup: IMGROUP_E_JOB_BUSY" {
 		t.Error(text)
 	}
 }

@@ -23,6 +23,16 @@ func TestTheProgramsDoWhatTheySay(t *testing.T) {
 		"bob":   {},
 	}}
 	silence := imgrouptest.Fault{Kind: "silence"}
+	rejected := imgrouptest.Fault{Kind: "error", Code: 60010}
+	input, wrong := filepath.Join(directory, "rows.csv"), filepath.Join(directory, "wrong.csv")
+	for path, text := range map[string]string{
+		input: "account,list\nalice,Family\nalice,Work\nmallory,Work\n",
+		wrong: "account,list\n,Work\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	rows := []struct {
 		command string
 		fault   *imgrouptest.Fault
@@ -37,10 +47,14 @@ func TestTheProgramsDoWhatTheySay(t *testing.T) {
 		{"handle_errors alice Family", nil, "deleted\n", false},
 		{"handle_errors mallory Family", nil, "class not_found: the account does not exist", false},
 		{"handle_errors alice " + strings.Repeat("x", 31), nil, "class argument: correct the argument", false},
-		{"handle_errors alice Family", &imgrouptest.Fault{Kind: "error", Code: 60010}, "class auth: check the credentials", false},
+		{"handle_errors alice Family", &rejected, "class auth: check the credentials", false},
 		{"handle_errors alice Family", &imgrouptest.Fault{Kind: "hang_up", Times: 9}, "it may have been applied", false},
 		{"cancel_and_deadline alice 5s", nil, "2 lists\n", false},
 		{"cancel_and_deadline alice 100ms", &silence, "no time left\n", false},
+		{"bulk_delete " + input + " " + input + ".journal", &rejected, "60010", true},
+		{"bulk_delete " + input + " " + input + ".journal", nil, "2 deleted, 0 already gone, 1 failed, 0 unknown\n", true},
+		{"bulk_delete " + input + " " + input + ".journal", nil, "1 rows to look at are in " + input + ".journal.failed.csv", true},
+		{"bulk_delete " + wrong + " " + wrong + ".journal", nil, "line 2: account: ", true},
 	}
 	for _, row := range rows {
 		server.Reset()
