@@ -259,6 +259,8 @@ impl Ends {
 #[derive(Debug)]
 pub(super) struct Journal {
     file: File,
+    /// Who holds the lock.
+    process: u32,
     /// How many records it holds.
     records: u64,
     failed: bool,
@@ -291,16 +293,18 @@ impl Journal {
             }
         })?;
         let length = file.metadata().map_err(trouble)?.len();
+        let mut journal =
+            Journal { file, process: std::process::id(), records: 0, failed: false, dirty: false };
         if length == 0 {
-            let journal = Journal { file, records: 0, failed: false, dirty: false };
             return Ok(Found::New(journal));
         }
-        let (header, ends, records, whole) = read_file(path, &file, length)?;
+        let (header, ends, records, whole) = read_file(path, &journal.file, length)?;
         if whole < length {
-            file.set_len(whole).map_err(trouble)?;
-            file.sync_all().map_err(trouble)?;
+            journal.file.set_len(whole).map_err(trouble)?;
+            journal.file.sync_all().map_err(trouble)?;
         }
-        Ok(Found::Begun(Journal { file, records, failed: false, dirty: false }, header, ends))
+        journal.records = records;
+        Ok(Found::Begun(journal, header, ends))
     }
 
     /// Writes the header. From here on the journal is bound.
@@ -354,6 +358,16 @@ impl Journal {
     /// The disk refused what was written: nothing more is taken.
     pub fn fail(&mut self) {
         self.failed = true;
+    }
+}
+
+impl Drop for Journal {
+    /// Closing the file would not unlock it while another thread starts a program, as
+    /// that has a copy of every file until it runs. A copy that fork() made must not.
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+        }
     }
 }
 
@@ -463,6 +477,19 @@ mod tests {
 
     fn read_all(bytes: &[u8]) -> Result<(Header, Ends, u64, u64), Flaw> {
         read(&mut &bytes[..], bytes.len() as u64)
+    }
+
+    #[test]
+    fn a_copy_of_the_file_does_not_hold_the_lock() {
+        let path = std::env::temp_dir().join(format!("imgroup-journal-{}", std::process::id()));
+        let Found::New(journal) = Journal::open(&path).unwrap() else { panic!("it was begun") };
+        assert_eq!(Journal::open(&path).err().map(|error| error.code()), Some(codes::JOB_BUSY));
+        // What a child has until it runs its program.
+        let copy = journal.file.try_clone().unwrap();
+        drop(journal);
+        assert!(Journal::open(&path).is_ok());
+        drop(copy);
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]
