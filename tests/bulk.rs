@@ -558,6 +558,35 @@ fn the_plan_says_what_would_be_sent_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_was_prepared_is_run_or_leaves_nothing_behind() {
+    let ground = Ground::new(UnknownList::Ok);
+    many(&ground, 20);
+    let mut job = ground.job(Command::Delete, "rows.csv");
+    let plan = job.prepare().unwrap();
+    assert_eq!((plan.rows, plan.requests, plan.ended), (20, 20, 0));
+    assert_eq!(run(&mut ground.job(Command::Delete, "rows.csv")).unwrap_err().code(), codes::JOB_BUSY);
+    drop(job);
+    for name in ["journal", "journal.spool", "journal.parts"] {
+        assert!(!ground.path(name).exists(), "{name} was left");
+    }
+    let mut job = ground.job(Command::Delete, "rows.csv");
+    job.prepare().unwrap();
+    // Read once is read: the input may change now.
+    std::fs::remove_file(ground.path("rows.csv")).unwrap();
+    job.set_max_deletes(5).unwrap();
+    run(&mut job).unwrap_err();
+    drop(job);
+    let mut again = Job::new(Arc::clone(&ground.client), Command::Delete, &ground.path("journal")).unwrap();
+    assert_eq!(again.prepare().unwrap().ended, 5);
+    drop(again);
+    // What an earlier run began is not thrown away.
+    let mut last = Job::new(Arc::clone(&ground.client), Command::Delete, &ground.path("journal")).unwrap();
+    run(&mut last).unwrap();
+    assert_eq!(rows(&last), [20, 0, 0, 0, 0]);
+    assert_kept(&ground, 20);
+}
+
+#[test]
 fn the_report_is_json_and_a_page_that_needs_nothing_else() {
     let ground = Ground::new(UnknownList::Ok);
     ground.seed(2, &["F"]);

@@ -96,6 +96,7 @@ pub struct Job {
     settings: Settings,
     input: Option<(Source, Format)>,
     pushed: Option<Pushed>,
+    prepared: Option<Prepared>,
     state: Arc<State>,
     totals: Option<Totals>,
 }
@@ -138,6 +139,15 @@ struct Opened {
     begun: Option<(Header, Ends)>,
 }
 
+/// A journal that is bound, and a spool that is made.
+struct Prepared {
+    journal: Journal,
+    header: Header,
+    ends: Ends,
+    /// Whether this job made them.
+    new: bool,
+}
+
 /// What a job would do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -168,6 +178,7 @@ impl Job {
             },
             input: None,
             pushed: None,
+            prepared: None,
             state: Arc::default(),
             totals: None,
         })
@@ -255,7 +266,7 @@ impl Job {
     /// Takes one row. It is checked now and sent by [`Job::run`]. For an export the
     /// list is empty.
     pub fn push(&mut self, account: &str, list: &str) -> Result<()> {
-        if self.input.is_some() {
+        if self.input.is_some() || self.prepared.is_some() {
             return Err(Error::argument("input", "is given already"));
         }
         let row = Row { line: self.pushed.as_ref().map_or(1, |pushed| pushed.rows + 1), account, list };
@@ -289,7 +300,7 @@ impl Job {
 
     /// What is left to be done, and what was done before. Reads the whole input, gives
     /// every request to `each`, sends nothing and leaves nothing behind.
-    pub fn plan(&mut self, mut each: impl FnMut(&str, &[&str])) -> Result<Plan> {
+    pub fn plan(&mut self, each: impl FnMut(&str, &[&str])) -> Result<Plan> {
         let (header, spool, ends, temporary) = match self.peek()? {
             Some((header, ends)) => {
                 self.check_input(&header, None)?;
@@ -303,25 +314,32 @@ impl Job {
                 (header, spool.clone(), ends, Some(spool))
             }
         };
-        let mut plan = Plan::default();
-        let mut count = || -> Result<()> {
-            let mut units = Spool::open(&spool, &header)?;
-            while let Some(unit) = units.next()? {
-                if ends.has_ended(unit.number) {
-                    plan.ended += unit.rows();
-                    continue;
-                }
-                plan.requests += 1;
-                plan.rows += unit.rows();
-                each(&unit.account, &unit.lists.iter().map(|list| list.0.as_str()).collect::<Vec<_>>());
-            }
-            Ok(())
-        };
-        let counted = count();
+        let counted = self.count(&spool, &header, &ends, each);
         if let Some(spool) = temporary {
             let _ = fs::remove_file(spool);
         }
-        counted.map(|()| plan)
+        counted
+    }
+
+    fn count(
+        &self,
+        spool: &Path,
+        header: &Header,
+        ends: &Ends,
+        mut each: impl FnMut(&str, &[&str]),
+    ) -> Result<Plan> {
+        let mut plan = Plan::default();
+        let mut units = Spool::open(spool, header)?;
+        while let Some(unit) = units.next()? {
+            if ends.has_ended(unit.number) {
+                plan.ended += unit.rows();
+                continue;
+            }
+            plan.requests += 1;
+            plan.rows += unit.rows();
+            each(&unit.account, &unit.lists.iter().map(|list| list.0.as_str()).collect::<Vec<_>>());
+        }
+        Ok(plan)
     }
 
     /// Runs the job to its end, or until something stops it. Goes on where the last
@@ -335,8 +353,20 @@ impl Job {
         result
     }
 
-    fn run_once(&mut self, progress: &mut dyn FnMut(&Progress)) -> Result<()> {
-        self.state.begin();
+    /// Reads and checks the whole input and groups it, and says what is to be done.
+    /// [`Job::run`] then begins at once; a job that is dropped instead leaves nothing
+    /// behind.
+    pub fn prepare(&mut self) -> Result<Plan> {
+        let prepared = self.take_prepared()?;
+        let plan = self.count(&self.beside(".spool"), &prepared.header, &prepared.ends, |_, _| ());
+        self.prepared = Some(prepared);
+        plan
+    }
+
+    fn take_prepared(&mut self) -> Result<Prepared> {
+        if let Some(prepared) = self.prepared.take() {
+            return Ok(prepared);
+        }
         let (opened, pushed) = match self.pushed.take() {
             Some(Pushed { opened, grouper, hash, bytes, rows, kept }) => {
                 let input = Input { bytes, sha256: hash.finalize().into(), rows };
@@ -345,6 +375,7 @@ impl Job {
             None => (self.open()?, None),
         };
         let Opened { mut journal, begun } = opened;
+        let new = begun.is_none();
         let (header, ends) = match begun {
             Some((header, ends)) => {
                 self.check_input(&header, pushed.map(|(_, input, _)| input))?;
@@ -355,6 +386,12 @@ impl Job {
                 let _ = fs::remove_file(&self.journal);
             })?,
         };
+        Ok(Prepared { journal, header, ends, new })
+    }
+
+    fn run_once(&mut self, progress: &mut dyn FnMut(&Progress)) -> Result<()> {
+        self.state.begin();
+        let Prepared { journal, header, ends, .. } = self.take_prepared()?;
         let spool = Spool::open(&self.beside(".spool"), &header)?;
         let engine = Engine::new(self, &header, journal, ends, spool)?;
         let (stop, totals) = engine.run(progress);
@@ -400,7 +437,7 @@ impl Job {
 
     /// The report of the last run, a JSON object.
     pub fn report(&self) -> Result<String> {
-        Ok(self.totals()?.to_json().to_string())
+        Ok(self.totals()?.to_json())
     }
 
     /// Why the last run stopped before the end, as one word; `None` if it did not.
@@ -576,6 +613,11 @@ impl Drop for Job {
         if let Some(Pushed { grouper: Some(grouper), .. }) = self.pushed.take() {
             grouper.discard();
             let _ = fs::remove_file(&self.journal);
+        }
+        if let Some(Prepared { new: true, .. }) = self.prepared.take() {
+            for file in [&self.journal, &self.beside(".spool")] {
+                let _ = fs::remove_file(file);
+            }
         }
     }
 }

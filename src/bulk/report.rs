@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::Command;
 use super::group::Unit;
@@ -25,16 +25,84 @@ const PLACE: &str = "\"REPORT\"";
 /// More points than this nobody can tell apart.
 const POINTS: usize = 400;
 
-/// What is known when a run has ended.
-#[derive(Debug)]
+/// What is known when a run has ended; as it stands in the JSON.
+#[derive(Debug, Serialize)]
 pub(super) struct Totals {
-    header: Header,
-    progress: Progress,
-    stop: Option<(&'static str, i32, String)>,
-    /// By code: rows, and one of the texts.
-    failures: BTreeMap<i32, (u64, String)>,
-    repeated: Vec<Value>,
-    samples: Vec<(u32, u32)>,
+    command: &'static str,
+    sdkappid: u32,
+    partition: Partition,
+    input: Input,
+    begun_s: u64,
+    finished: bool,
+    stopped: Option<Stopped>,
+    rows: Rows,
+    requests: u32,
+    this_run: ThisRun,
+    failures: Vec<Failure>,
+    /// (seconds since the job was begun, rows that had ended)
+    rate: Vec<(u32, u32)>,
+}
+
+#[derive(Debug, Serialize)]
+struct Partition {
+    index: u32,
+    count: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Input {
+    bytes: u64,
+    sha256: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Stopped {
+    reason: &'static str,
+    code: i32,
+    name: &'static str,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Rows {
+    total: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read: Option<u64>,
+    already_gone: u64,
+    failed: u64,
+    unknown: u64,
+    open: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ThisRun {
+    rows: u64,
+    requests_sent: u64,
+    elapsed_ms: u64,
+    waited_for_pace_ms: u64,
+    rows_per_second: f64,
+    repeated: Vec<Repeated>,
+}
+
+/// A row that a killed run may have sent already.
+#[derive(Debug, Serialize)]
+struct Repeated {
+    line: u64,
+    account: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failure {
+    code: i32,
+    name: &'static str,
+    class: &'static str,
+    rows: u64,
+    example: String,
+    advice: Option<&'static str>,
 }
 
 impl Totals {
@@ -54,78 +122,71 @@ impl Totals {
             }
             Ok(())
         })?;
-        let row = |account: &str, list: &str, line: u64| match header.command {
-            Command::Delete => json!({"line": line, "account": account, "list": list}),
-            Command::Export => json!({"line": line, "account": account}),
-        };
-        let repeated = repeated
-            .iter()
-            .flat_map(|unit| match unit.lists.is_empty() {
-                true => vec![row(&unit.account, "", unit.account_rows.1)],
-                false => unit.lists.iter().map(|list| row(&unit.account, &list.0, list.2)).collect(),
-            })
-            .collect();
+        let failures = failures.into_iter().map(|(code, (rows, example))| Failure {
+            code,
+            name: codes::name(code),
+            class: codes::class(code).name(),
+            rows,
+            example,
+            advice: codes::lookup(code).map(|code| code.advice),
+        });
+        let stopped = stop.as_ref().map(|stop| Stopped {
+            reason: stop.reason,
+            code: stop.error.code(),
+            name: stop.error.name(),
+            message: stop.error.message().to_owned(),
+        });
+        let is_delete = header.command == Command::Delete;
+        let this_run = progress.ended() - progress.resumed;
+        let per_second = this_run as f64 * 1000.0 / progress.elapsed_ms.max(1) as f64;
         Ok(Totals {
-            header: header.clone(),
-            progress,
-            stop: stop.as_ref().map(|stop| (stop.reason, stop.error.code(), stop.error.message().to_owned())),
-            failures,
-            repeated,
-            samples: thin_out(&ends.samples),
+            command: header.command.name(),
+            sdkappid: header.sdkappid,
+            partition: Partition { index: header.partition.0, count: header.partition.1 },
+            input: Input {
+                bytes: header.input_bytes,
+                sha256: header.input_sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+            },
+            begun_s: header.created_s,
+            finished: stop.is_none(),
+            stopped,
+            rows: Rows {
+                total: progress.rows,
+                deleted: is_delete.then_some(progress.done),
+                read: (!is_delete).then_some(progress.done),
+                already_gone: progress.already_gone,
+                failed: progress.failed,
+                unknown: progress.unknown,
+                open: progress.rows - progress.ended(),
+            },
+            requests: header.units,
+            this_run: ThisRun {
+                rows: this_run,
+                requests_sent: progress.requests,
+                elapsed_ms: progress.elapsed_ms,
+                waited_for_pace_ms: progress.waited_ms,
+                rows_per_second: (per_second * 10.0).round() / 10.0,
+                repeated: repeated.iter().flat_map(rows_of).collect(),
+            },
+            failures: failures.collect(),
+            rate: thin_out(&ends.samples),
         })
     }
 
     pub fn stopped_by(&self) -> Option<&'static str> {
-        self.stop.as_ref().map(|stop| stop.0)
+        self.stopped.as_ref().map(|stopped| stopped.reason)
     }
 
-    pub fn to_json(&self) -> Value {
-        let Totals { header, progress, .. } = self;
-        let done = if header.command == Command::Delete { "deleted" } else { "read" };
-        let this_run = progress.ended() - progress.resumed;
-        let per_second = this_run as f64 * 1000.0 / progress.elapsed_ms.max(1) as f64;
-        let failures: Vec<Value> = self
-            .failures
-            .iter()
-            .map(|(&code, (rows, text))| {
-                let advice = codes::lookup(code).map(|code| code.advice);
-                json!({"code": code, "name": codes::name(code), "class": codes::class(code).name(),
-                       "rows": rows, "example": text, "advice": advice})
-            })
-            .collect();
-        json!({
-            "command": header.command.name(),
-            "sdkappid": header.sdkappid,
-            "partition": {"index": header.partition.0, "count": header.partition.1},
-            "input": {
-                "bytes": header.input_bytes,
-                "sha256": header.input_sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-            },
-            "begun_s": header.created_s,
-            "finished": self.stop.is_none(),
-            "stopped": self.stop.as_ref().map(|(reason, code, text)| {
-                json!({"reason": reason, "code": code, "name": codes::name(*code), "message": text})
-            }),
-            "rows": {
-                "total": progress.rows,
-                done: progress.done,
-                "already_gone": progress.already_gone,
-                "failed": progress.failed,
-                "unknown": progress.unknown,
-                "open": progress.rows - progress.ended(),
-            },
-            "requests": header.units,
-            "this_run": {
-                "rows": this_run,
-                "requests_sent": progress.requests,
-                "elapsed_ms": progress.elapsed_ms,
-                "waited_for_pace_ms": progress.waited_ms,
-                "rows_per_second": (per_second * 10.0).round() / 10.0,
-                "repeated": self.repeated,
-            },
-            "failures": failures,
-            "rate": self.samples.iter().map(|&(at, rows)| json!([at, rows])).collect::<Vec<_>>(),
-        })
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers are valid JSON")
+    }
+}
+
+fn rows_of(unit: &Unit) -> Vec<Repeated> {
+    let row = |list, line| Repeated { line, account: unit.account.clone(), list };
+    match unit.lists.is_empty() {
+        true => vec![row(None, unit.account_rows.1)],
+        false => unit.lists.iter().map(|list| row(Some(list.0.clone()), list.2)).collect(),
     }
 }
 
@@ -168,11 +229,21 @@ pub(super) fn write(totals: &Totals, path: &Path) -> Result<()> {
             Ok(0)
         })
     };
-    to(&json_path, &format!("{report:#}\n"))?;
+    to(&json_path, &format!("{report}\n"))?;
     // Nothing in a text may end the script that it stands in.
-    let safe = report.to_string().replace('<', "\\u003c");
+    let safe = report.replace('<', "\\u003c");
     to(&page_path, &PAGE.replace(PLACE, &safe))?;
     Ok(())
+}
+
+#[derive(Serialize)]
+struct FailedRow<'a> {
+    account: &'a str,
+    list: &'a str,
+    line: u64,
+    outcome: &'a str,
+    code: i32,
+    reason: &'a str,
 }
 
 /// The rows that failed or are unknown, to be read again as input.
@@ -198,9 +269,17 @@ pub(super) fn write_failed(
             for (list, _, line) in asked {
                 rows += 1;
                 if format == Format::Jsonl {
-                    let row = json!({"account": found.account, "list": list, "line": line,
-                        "outcome": outcome, "code": failure.code, "reason": failure.text});
-                    writeln!(file, "{row}")?;
+                    let account = &found.account;
+                    let row = FailedRow {
+                        account,
+                        list,
+                        line: *line,
+                        outcome,
+                        code: failure.code,
+                        reason: &failure.text,
+                    };
+                    serde_json::to_writer(&mut *file, &row)?;
+                    writeln!(file)?;
                 } else {
                     let (line, code) = (line.to_string(), failure.code.to_string());
                     let fields = [&found.account, list, &line, outcome, &code, &failure.text];

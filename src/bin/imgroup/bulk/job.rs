@@ -174,6 +174,8 @@ struct Run<'a> {
     input: Input<'a>,
     journal: PathBuf,
     job: Job,
+    /// The input was read already, for the question.
+    prepared: bool,
     display: Display,
     signals: Signals,
 }
@@ -193,7 +195,7 @@ impl<'a> Run<'a> {
         job.set_give_up_ms(shared.give_up_after)?;
         let signals = Signals::watch(job.handle(), display.clone())
             .map_err(|error| Error::config("signals", format_args!("cannot be caught: {error}")))?;
-        Ok(Run { task, input, journal, job, display, signals })
+        Ok(Run { task, input, journal, job, prepared: false, display, signals })
     }
 
     /// From the first row to the exit code.
@@ -279,7 +281,8 @@ impl<'a> Run<'a> {
             ));
         }
         self.set_input()?;
-        let plan = self.job.plan(|_, _| ())?;
+        let plan = self.job.prepare()?;
+        self.prepared = true;
         if plan.requests == 0 {
             return Ok(true);
         }
@@ -306,14 +309,15 @@ impl<'a> Run<'a> {
     }
 
     fn work(&mut self) -> Result<u8> {
-        self.set_input()?;
-        match self.input {
-            Input::File(path) => self.display.remark(&format!("imgroup: reading {}", path.display())),
-            Input::Standard => self.display.remark("imgroup: reading standard input"),
-            Input::Journal => {
-                let journal = self.journal.display();
-                self.display.remark(&format!("imgroup: going on with {journal}; standard input is not read"));
-            }
+        if !self.prepared {
+            self.set_input()?;
+            self.display.remark(&match self.input {
+                Input::File(path) => format!("imgroup: reading {}", path.display()),
+                Input::Standard => "imgroup: reading standard input".into(),
+                Input::Journal => {
+                    format!("imgroup: going on with {}; standard input is not read", self.journal.display())
+                }
+            });
         }
         let display = self.display.clone();
         let result = self.job.run(&mut |progress| display.show(progress));
