@@ -347,6 +347,11 @@ impl Journal {
         }
     }
 
+    /// Whether this process opened it; a child's copy is none of the child's business.
+    pub fn is_ours(&self) -> bool {
+        self.process == std::process::id()
+    }
+
     /// What has to be brought to the disk, if something has.
     pub fn take_unsynced(&mut self) -> io::Result<Option<File>> {
         if !std::mem::take(&mut self.dirty) {
@@ -365,7 +370,7 @@ impl Drop for Journal {
     /// Closing the file would not unlock it while another thread starts a program, as
     /// that has a copy of every file until it runs. A copy that fork() made must not.
     fn drop(&mut self) {
-        if self.process == std::process::id() {
+        if self.is_ours() {
             let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
         }
     }

@@ -609,15 +609,22 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        // Pushed and never run: nothing of it is of use.
-        if let Some(Pushed { grouper: Some(grouper), .. }) = self.pushed.take() {
-            grouper.discard();
-            let _ = fs::remove_file(&self.journal);
-        }
-        if let Some(Prepared { new: true, .. }) = self.prepared.take() {
+        // Pushed or prepared, and never run: nothing of it is of use.
+        let (journal, grouper) = match (self.pushed.take(), self.prepared.take()) {
+            (Some(Pushed { opened, grouper: Some(grouper), .. }), _) => (opened.journal, Some(grouper)),
+            (_, Some(Prepared { journal, new: true, .. })) => (journal, None),
+            _ => return,
+        };
+        if journal.is_ours() {
+            if let Some(grouper) = grouper {
+                grouper.discard();
+            }
             for file in [&self.journal, &self.beside(".spool")] {
                 let _ = fs::remove_file(file);
             }
+        } else {
+            // What it holds in memory is the parent's to write.
+            std::mem::forget(grouper);
         }
     }
 }
