@@ -501,9 +501,15 @@ fn number(name: &str, text: &str) -> Result<u32> {
 
 /// Reads a secret key from a file, without the line break at its end.
 pub fn read_key_file(path: &Path) -> Result<Zeroizing<String>> {
-    let text = std::fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|error| Error::config("secret_key file", format_args!("{}: {error}", path.display())))?;
+    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+        if path.exists() {
+            Error::config("secret_key file", format_args!("{}: {error}", path.display()))
+        } else {
+            // It may be the key itself, put where the name of its file belongs.
+            let length = path.as_os_str().len();
+            Error::config("secret_key file", format_args!("there is none of that name ({length} bytes)"))
+        }
+    })?;
     Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
@@ -548,6 +554,15 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_key_in_place_of_its_file_is_not_shown() {
+        let message = |path: &str| read_key_file(Path::new(path)).unwrap_err().message().to_owned();
+        assert_eq!(message("0b3055"), "secret_key file: there is none of that name (6 bytes)");
+        let long = "k".repeat(1000);
+        assert_eq!(message(&long), "secret_key file: there is none of that name (1000 bytes)");
+        assert!(message("/").starts_with("secret_key file: /: "), "a path that exists helps");
     }
 
     #[test]

@@ -205,7 +205,11 @@ pub(crate) fn check_name(parameter: &str, name: &str) -> Result<()> {
 /// sense makes the whole reply unreadable: a caller must not take a failed friend
 /// for a good one.
 pub(crate) fn items_of<'de, T: Deserialize<'de>>(items: &'de [u8]) -> Result<Vec<T>, String> {
-    serde_json::from_slice(items).map_err(|error| format!("its ResultItem is wrong: {error}"))
+    // Where and not what: serde would quote the reply, which may be long, and may
+    // send back the secrets of the request.
+    serde_json::from_slice(items).map_err(|error| {
+        format!("its ResultItem is wrong at line {} column {}", error.line(), error.column())
+    })
 }
 
 fn to_json(request: &impl Serialize) -> Vec<u8> {
@@ -304,6 +308,11 @@ mod tests {
             "a list without a name"
         );
         assert!(lists(r#"{"ErrorCode":0,"ResultItem":{}}"#).is_err(), "not a list of items");
+        assert_eq!(
+            lists(r#"{"ErrorCode":0,"ResultItem":"eJw-a-ticket"}"#),
+            Err("its ResultItem is wrong at line 1 column 14".into()),
+            "what the server sent is not repeated"
+        );
 
         let body = r#"{"ErrorCode":0,"Fail_Account":["m"],"Invalid_Account":[],"ResultItem":[
             {"To_Account":"b","ResultCode":0,"ResultInfo":""},{"To_Account":"m","ResultCode":30001}]}"#;
