@@ -63,10 +63,12 @@ pub(crate) fn import(context: &mut Context<'_>) -> Result<Reply, Refusal> {
 pub(crate) fn import_many(context: &mut Context<'_>) -> Result<Reply, Refusal> {
     let mut failed: Vec<&str> = Vec::new();
     if context.fields.has("AccountList") {
-        for fields in context.fields.objects("AccountList", BATCH_MAX)? {
+        let items = context.fields.objects("AccountList", BATCH_MAX)?.into_iter();
+        let items: Vec<_> =
+            items.map(|fields| Ok((fields.account("UserID")?, fields))).collect::<Result<_, Refusal>>()?;
+        for (account, fields) in items {
             // A profile that is too long fails its account alone: this call has a
             // place to say so.
-            let account = fields.account("UserID")?;
             match profile(context, fields) {
                 Ok(profile) if room_for(context, account) => apply(context, &profile),
                 _ => failed.push(account),
@@ -199,6 +201,7 @@ mod tests {
             ("multiaccount_import", json!({"Accounts": names}), 70402),
             ("multiaccount_import", json!({"AccountList": many}), 70402),
             ("multiaccount_import", json!({"AccountList": ["a"]}), 70402),
+            ("multiaccount_import", json!({"AccountList": [{"UserID": "new"}, {}]}), 70402),
             ("account_check", json!({"CheckItem": many}), 70402),
             ("account_check", json!({"CheckItem": [{}]}), 70402),
             ("account_delete", json!({"DeleteItem": many}), 70402),
