@@ -70,6 +70,8 @@ test-go: tools-go lib command ## the Go package
 CHECKS := check-style check-valgrind check-asan check-torture check-foreign check-go check-counts check-deb check-dask
 # Promises of the repository: threads, ABI, dependencies.
 CHECKS += check-models abi check-deny check-msrv check-reproducible
+# What cannot be listed: every input, and a long time.
+CHECKS += check-fuzz check-soak
 .PHONY: $(CHECKS)
 
 check: $(CHECKS) ## linters, and what takes longer
@@ -77,7 +79,8 @@ check: $(CHECKS) ## linters, and what takes longer
 check-style:
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/models/Cargo.toml
-	$(CARGO) clippy --locked --all-targets --features cli -- -D warnings
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(CARGO) clippy --locked --all-targets --features cli,fuzzing -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --features cli
 
 abi: tools-check lib ## the C ABI against the promise of its SONAME; UPDATE=1 takes additions in
@@ -138,6 +141,25 @@ check-counts: tools-check lib command
 check-deb: tools-check
 	$(MAKE) deb
 	$(MAKE) installed-tests INSTALLED_TESTS=deb
+
+# ---- fuzzing and soaking
+
+# Every target over its corpus, then for a while on its own.
+check-fuzz: tools-check
+	CARGO='$(CARGO)' fuzz/run.py --seconds 10
+
+.PHONY: fuzz
+fuzz: tools-check ## every fuzz target for SECONDS=60, or one TARGET=name
+	CARGO='$(CARGO)' fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(TARGET),--target $(TARGET))
+
+# As many calls as the service allows of one command in three minutes.
+check-soak: tools-check lib command
+	tests/soak/run.py $(RELEASE) $(COMMAND) 32400 500
+
+# As many as in an hour.
+.PHONY: soak
+soak: tools-check lib command ## an hour of calls and faults in minutes, 10,000 clients: nothing may grow
+	tests/soak/run.py $(RELEASE) $(COMMAND) 648000 10000
 
 # ---- benchmarks
 

@@ -62,3 +62,7 @@ mod verdict;
 
 #[cfg(feature = "emulator")]
 pub mod emulator;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;

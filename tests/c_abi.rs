@@ -217,6 +217,16 @@ fn the_misuse_of_every_function_is_tested() {
 }
 
 #[test]
+fn every_function_is_fuzzed() {
+    let source = std::fs::read_to_string(format!("{ROOT}/fuzz/c_api.c")).unwrap();
+    let is_called = |function: &String| {
+        source.contains(&format!("DO({function})")) || source.contains(&format!("SETTER({function},"))
+    };
+    let missing: Vec<_> = declared().into_iter().filter(|function| !is_called(function)).collect();
+    assert!(missing.is_empty(), "fuzz/c_api.c does not call {missing:?}");
+}
+
+#[test]
 fn programs_run_with_the_shared_and_the_static_library() {
     for program in PROGRAMS {
         for link in [Link::Shared, Link::Static] {

@@ -15,6 +15,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod door;
 mod group;
 mod journal;
 mod read;

@@ -102,6 +102,9 @@ mod blocklist;
 mod clock;
 mod command;
 mod control;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod door;
 mod exchange;
 mod faults;
 mod fields;

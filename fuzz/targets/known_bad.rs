@@ -1,0 +1,8 @@
+//! Wrong on purpose: `known_bad.c`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    // SAFETY: `data` is borrowed for as long as the call takes.
+    unsafe { imgroup_fuzz::c::fuzz_known_bad(data.as_ptr(), data.len()) }
+});
