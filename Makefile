@@ -155,11 +155,13 @@ fuzz: tools-check ## every fuzz target for SECONDS=60, or one TARGET=name
 # As many calls as the service allows of one command in three minutes.
 check-soak: tools-check lib command
 	tests/soak/run.py $(RELEASE) $(COMMAND) 32400 500
+	tests/soak/bulk.py $(COMMAND) 300000
 
 # As many as in an hour.
 .PHONY: soak
-soak: tools-check lib command ## an hour of calls and faults in minutes, 10,000 clients: nothing may grow
+soak: tools-check lib command ## an hour of calls and faults in minutes, 10,000 clients, 10,000,000 rows: nothing may grow
 	tests/soak/run.py $(RELEASE) $(COMMAND) 648000 10000
+	tests/soak/bulk.py $(COMMAND) 10000000
 
 # ---- benchmarks
 
