@@ -99,6 +99,11 @@ check-asan: tools-check lib
 	@ln -sf libimgroup.so $(ASAN_LIBRARY)/libimgroup.so.$(IMGROUP_ABI)
 	IMGROUP_ASAN='$(ASAN_LIBRARY)' $(CARGO) test --locked --features cli --test c_abi sanitizer
 
+# Not among the checks: it downloads another compiler, 137 MB.
+.PHONY: tsan
+tsan: tools-tsan ## unit tests, suites and C programs of many threads under ThreadSanitizer
+	IMGROUP_ABI=$(IMGROUP_ABI) packaging/tsan.sh
+
 # Lock-free words and the queue in every order of threads; LOOM_MAX_PREEMPTIONS=5
 # looks deeper than the default of two to four.
 check-models: tools-check
@@ -176,7 +181,7 @@ bench-counts: tools-check lib command ## instructions, system calls, allocations
 
 # ---- tools
 
-.PHONY: tools-build tools-test tools-python tools-go tools-check tools-bench
+.PHONY: tools-build tools-test tools-python tools-go tools-check tools-tsan tools-bench
 tools-build:
 	@$(NEED) cargo=cargo cc=gcc
 
@@ -191,6 +196,9 @@ tools-go: tools-build
 
 tools-check: tools-test
 	@$(NEED) valgrind=valgrind abidiff=abigail-tools npm=npm dpkg-buildpackage=dpkg-dev dh=debhelper lintian=lintian mandoc=mandoc
+
+tools-tsan: tools-build
+	@$(NEED) clang=clang apt-get=apt dpkg=dpkg
 
 tools-bench: tools-python tools-go
 	@$(NEED) npm=npm node=nodejs openssl=openssl curl-config=libcurl4-openssl-dev /usr/include/cjson/cJSON.h=libcjson-dev /usr/include/openssl/ssl.h=libssl-dev

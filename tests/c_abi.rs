@@ -113,6 +113,8 @@ enum Link {
     Static,
     /// With AddressSanitizer, in the program and in the library.
     Sanitized,
+    /// With ThreadSanitizer, likewise.
+    Threads,
 }
 
 /// Where `make check-asan` has put the library that it built with AddressSanitizer.
@@ -120,11 +122,16 @@ fn sanitized_library() -> Option<PathBuf> {
     std::env::var_os("IMGROUP_ASAN").map(PathBuf::from)
 }
 
+/// Where `make tsan` has put the library that it built with ThreadSanitizer, and
+/// the sanitizer's runtime.
+fn thread_sanitized_library() -> Option<PathBuf> {
+    std::env::var_os("IMGROUP_TSAN").map(PathBuf::from)
+}
+
 /// Compiles a program of `tests/c` into `folder`, of which each test has its own.
 fn compile(program: &str, link: Link, folder: &str) -> PathBuf {
-    let library = library_directory();
     let binary = scratch(folder).join(format!("{program}-{link:?}").to_lowercase());
-    let mut command = Command::new("gcc");
+    let mut command = Command::new(if matches!(link, Link::Threads) { "clang" } else { "gcc" });
     command
         .args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-g", "-Wall", "-Wextra", "-pedantic", "-Werror"])
         .arg(format!("-I{ROOT}/include"))
@@ -138,13 +145,23 @@ fn compile(program: &str, link: Link, folder: &str) -> PathBuf {
             .arg(format!("-Wl,-rpath,{}", library.display()));
     };
     match link {
-        Link::Shared => shared(&mut command, library),
+        Link::Shared => shared(&mut command, library_directory()),
         Link::Sanitized => {
             command.args(["-fsanitize=address", "-fno-omit-frame-pointer"]);
             shared(&mut command, &sanitized_library().expect("IMGROUP_ASAN"));
         }
         Link::Static => {
-            command.arg(library.join("libimgroup.a")).args(["-lgcc_s", "-lm", "-ldl"]);
+            command.arg(library_directory().join("libimgroup.a")).args(["-lgcc_s", "-lm", "-ldl"]);
+        }
+        Link::Threads => {
+            let library = thread_sanitized_library().expect("IMGROUP_TSAN");
+            // Rust's runtime: that of the C compiler is older and lacks functions.
+            command
+                .args(["-fsanitize=thread", "-fno-sanitize-link-runtime", "-Wl,--whole-archive"])
+                .arg(library.join("librustc-stable_rt.tsan.a"))
+                .args(["-Wl,--no-whole-archive", "-Wl,--export-dynamic"]);
+            shared(&mut command, &library);
+            command.args(["-lm", "-ldl", "-lrt", "-lstdc++", "-lgcc_s"]);
         }
     }
     run(command.arg("-pthread"));
@@ -259,5 +276,21 @@ fn programs_run_under_the_address_sanitizer_which_is_awake() {
     assert!(report.contains("imgroup_error_free"), "no stack of the library: {report}");
     for program in PROGRAMS {
         execute(&compile(program, Link::Sanitized, "asan"), false);
+    }
+}
+
+#[test]
+fn threads_meet_under_the_thread_sanitizer_which_is_awake() {
+    if thread_sanitized_library().is_none() {
+        println!("set IMGROUP_TSAN to run this; `make tsan` does");
+        return;
+    }
+    let bad = Command::new(compile("known_race", Link::Threads, "tsan")).output().unwrap();
+    let report = String::from_utf8_lossy(&bad.stderr);
+    assert!(!bad.status.success(), "two writers at once went unnoticed");
+    assert!(report.contains("data race"), "{report}");
+    assert!(report.contains("imgroup_config_set_timeout_ms"), "no stack of the library: {report}");
+    for program in ["threads", "jobs", "misuse"] {
+        execute(&compile(program, Link::Threads, "tsan"), false);
     }
 }
