@@ -19,8 +19,8 @@ ROWS = [
     ("a function is added", "IMGROUP_API void imgroup_string_free(",
      "IMGROUP_API int32_t imgroup_new_thing(void);\nIMGROUP_API void imgroup_string_free(", True),
     ("a handle type and its function are added", "typedef struct imgroup_call imgroup_call;",
-     "typedef struct imgroup_call imgroup_call;\ntypedef struct imgroup_job imgroup_job;\n"
-     "IMGROUP_API void imgroup_job_free(imgroup_job *job);", True),
+     "typedef struct imgroup_call imgroup_call;\ntypedef struct imgroup_batch imgroup_batch;\n"
+     "IMGROUP_API void imgroup_batch_free(imgroup_batch *batch);", True),
     ("an enumeration is added", "typedef struct imgroup_call imgroup_call;",
      "typedef enum { IMGROUP_NEW = 1 } imgroup_new;\ntypedef struct imgroup_call imgroup_call;", True),
     ("a number is added to an enumeration", "IMGROUP_LOG_DEBUG = 4,", "IMGROUP_LOG_DEBUG = 4, IMGROUP_LOG_TRACE = 5,", True),

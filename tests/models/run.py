@@ -38,10 +38,11 @@ MUTANTS = [
         "one_writes_at_a_time_and_everybody_does",
     ),
     (
-        "a turn is given back and kept",
+        "a turn is given to two",
         "queue.rs",
-        "next.move_to(Place::Turn);\n                return;",
-        "next.move_to(Place::Turn);\n                continue;",
+        "next.move_to(Place::Turn);\n                line",
+        "next.move_to(Place::Turn);\n                if let Some(second) = line.waiting.pop_front()"
+        " { second.move_to(Place::Turn); }\n                line",
         "one_writes_at_a_time_and_everybody_does",
     ),
     (
@@ -75,7 +76,7 @@ MUTANTS = [
     (
         "riders can leave while they embark",
         "queue.rs",
-        "let _lines = self.queue.shard(self.account);",
+        "let _lines = lock(self.shard);",
         "",
         "who_leaves_while_riding_is_told_whether_its_names_were_sent",
     ),
