@@ -133,7 +133,7 @@ impl Task<'_> {
                 ));
             }
             if taken.iter().any(|other| is_same(other, path)) {
-                let text = format_args!("{}: would overwrite another file of this job", path.display());
+                let text = format!("{}: would overwrite another file of this job", path.display());
                 return Err(Error::argument(option, text));
             }
             taken.push(path.to_owned());
