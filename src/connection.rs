@@ -67,10 +67,6 @@ impl Connection {
         &self.stream
     }
 
-    pub fn is_tls(&self) -> bool {
-        self.tls.is_some()
-    }
-
     /// Whether the TLS session was resumed from an earlier one.
     pub fn resumed(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.session.handshake_kind() == Some(HandshakeKind::Resumed))
@@ -264,6 +260,6 @@ fn feed(tls: &mut Tls, amount: usize) -> Result<(), rustls::Error> {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection {{ tls: {} }}", self.is_tls())
+        write!(f, "Connection {{ tls: {} }}", self.tls.is_some())
     }
 }

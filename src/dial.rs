@@ -1,152 +1,112 @@
-//! A new TCP connection: every address gets its chance, and the call can be ended
-//! at any moment.
+//! A new connection to a host: its name, TCP, a way through the proxy, TLS.
 
 #![forbid(unsafe_code)]
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustls::ClientConfig;
 
 use crate::call::{Running, Stop};
+use crate::codes::{self, Retry};
+use crate::config::Endpoint;
+use crate::connection::{Broken, Connection};
+use crate::lost::Lost;
+use crate::resolver::{self, Unresolved};
+use crate::stats::{Count, Stats};
+use crate::tcp::{self, NoConnection};
 
-/// After this long without an answer, the next address is tried beside the first.
-const NEXT_ADDRESS: Duration = Duration::from_millis(200);
-/// How long an interrupt can go unnoticed.
-const LOOK_AROUND: Duration = Duration::from_millis(20);
-
-/// Why no connection was made.
-#[derive(Debug)]
-pub(crate) enum NoConnection {
-    /// No address answered; the last reason.
-    Unreachable(String),
-    /// The process has no descriptor left.
-    Resource(io::Error),
-    /// The call ended.
-    Stopped(Stop),
+/// What all connections to one host share.
+pub(crate) struct Dialer {
+    pub endpoint: Endpoint,
+    pub proxy: Option<Endpoint>,
+    pub tls: Arc<ClientConfig>,
+    pub resolve_timeout: Duration,
+    pub connect_timeout: Duration,
+    pub stats: Arc<Stats>,
 }
 
-/// Connects to the first address that answers, trying one after the other and
-/// several at once.
-pub(crate) fn dial(
-    addresses: &[IpAddr],
-    port: u16,
-    within: Duration,
-    running: &Running,
-) -> Result<TcpStream, NoConnection> {
-    #[cfg(feature = "fuzzing")]
-    if let Some(stream) = crate::fuzzing::connection() {
-        return Ok(stream);
-    }
-    let until = Instant::now() + within;
-    let mut next = addresses.iter().copied();
-    let mut pending: Vec<OwnedFd> = Vec::new();
-    let mut reason = String::from("no address");
-    let mut start_next = Instant::now();
-    loop {
-        let now = Instant::now();
-        if now >= start_next || pending.is_empty() {
-            match next.next() {
-                Some(address) => {
-                    start_next = now + NEXT_ADDRESS;
-                    match begin(SocketAddr::new(address, port)) {
-                        Ok(socket) => pending.push(socket),
-                        Err(error) if out_of_descriptors(&error) => {
-                            return Err(NoConnection::Resource(error));
-                        }
-                        Err(error) => {
-                            reason = error.to_string();
-                            continue;
-                        }
-                    }
-                }
-                None if pending.is_empty() => return Err(NoConnection::Unreachable(reason)),
-                None => start_next = until,
+impl Dialer {
+    /// Name, connection, handshake.
+    pub fn open(&self, running: &Running) -> Result<Connection, Lost> {
+        self.connect(running).map_err(|lost| match lost.stopped {
+            // A host that lets the attempt's time pass is as good as none.
+            Some(Stop::Deadline) => {
+                Lost { unreachable: true, message: "no connection in time".into(), ..lost }
             }
+            _ => lost,
+        })
+    }
+
+    fn connect(&self, running: &Running) -> Result<Connection, Lost> {
+        let through = self.proxy.as_ref().unwrap_or(&self.endpoint);
+        let addresses =
+            resolver::resolve(&through.host, self.resolve_timeout, running).map_err(|why| match why {
+                Unresolved::Failed(reason) => {
+                    Lost::unreachable(codes::DNS, format!("{}: {reason}", through.host))
+                }
+                Unresolved::NoThread(error) => {
+                    Lost::new(codes::RESOURCE, format!("no thread for the resolver: {error}"), Retry::Never)
+                }
+                Unresolved::Stopped(stop) => stop.into(),
+            })?;
+        if !self.endpoint.tls && !addresses.iter().all(|address| address.is_loopback()) {
+            return Err(Lost::new(codes::CONNECT, "plain http:// is allowed to loopback only", Retry::Never));
         }
-        let left = running.remaining().map_err(NoConnection::Stopped)?;
-        let Some(own) = until.checked_duration_since(now).filter(|own| !own.is_zero()) else {
-            return Err(NoConnection::Unreachable(format!("no answer within {} ms", within.as_millis())));
+        let stream = tcp::connect(&addresses, through.port, self.connect_timeout, running).map_err(
+            |why| match why {
+                NoConnection::Unreachable(reason) => {
+                    Lost::unreachable(codes::CONNECT, format!("{through}: {reason}"))
+                }
+                NoConnection::Resource(error) => Lost::new(
+                    codes::RESOURCE,
+                    format!("no descriptor for a connection: {error}"),
+                    Retry::Never,
+                ),
+                NoConnection::Stopped(stop) => stop.into(),
+            },
+        )?;
+        let cut_short = |broken| match broken {
+            Broken::Lost(reason) => Lost::unreachable(codes::CONNECT, format!("{through}: {reason}")),
+            other => other.into(),
         };
-        let pause = left.min(own).min(start_next.saturating_duration_since(now)).min(LOOK_AROUND);
-        for index in answered(&pending, pause).into_iter().rev() {
-            let socket = pending.swap_remove(index);
-            match sockopt::socket_error(&socket) {
-                Ok(Ok(())) => {
-                    return finish(socket).map_err(|error| NoConnection::Unreachable(error.to_string()));
-                }
-                Ok(Err(error)) | Err(error) => reason = io::Error::from(error).to_string(),
+        let mut connection =
+            Connection::new(stream).map_err(|error| Lost::unreachable(codes::CONNECT, error.to_string()))?;
+        running.attach(connection.stream())?;
+        if self.proxy.is_some() {
+            connection.tunnel(&self.endpoint, running).map_err(cut_short)?;
+        }
+        if self.endpoint.tls {
+            connection.secure(Arc::clone(&self.tls), &self.endpoint.host, running).map_err(cut_short)?;
+        }
+        self.stats.add(Count::Connects);
+        if connection.resumed() {
+            self.stats.add(Count::ResumedHandshakes);
+        }
+        Ok(connection)
+    }
+}
+
+impl Connection {
+    /// Asks an HTTP proxy for a way through (RFC 9110, 9.3.6).
+    fn tunnel(&mut self, to: &Endpoint, running: &Running) -> Result<(), Broken> {
+        let host = if to.host.contains(':') { format!("[{}]", to.host) } else { to.host.clone() };
+        let authority = format!("{host}:{}", to.port);
+        let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+        self.write(request.as_bytes(), running)?;
+        let mut head = Vec::new();
+        // Byte by byte: what follows the head belongs to TLS.
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if head.len() > 8 * 1024 || self.read(&mut byte, running)? == 0 {
+                return Err(Broken::Lost("the proxy gave no answer".into()));
             }
+            head.push(byte[0]);
         }
-    }
-}
-
-fn begin(address: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = rustix::net::socket_with(
-        family,
-        SocketType::STREAM,
-        SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-        None,
-    )?;
-    match rustix::net::connect(&socket, &address) {
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn finish(socket: OwnedFd) -> io::Result<TcpStream> {
-    let stream = TcpStream::from(socket);
-    stream.set_nonblocking(false)?;
-    // A request leaves in one write and waits for nothing.
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-/// Which sockets have an answer, good or bad, within `pause`.
-fn answered(sockets: &[OwnedFd], pause: Duration) -> Vec<usize> {
-    let mut polled: Vec<_> = sockets.iter().map(|socket| PollFd::new(socket, PollFlags::OUT)).collect();
-    let pause = Timespec { tv_sec: pause.as_secs() as _, tv_nsec: pause.subsec_nanos() as _ };
-    // A signal ends the pause early; the caller comes back.
-    let _ = poll(&mut polled, Some(&pause));
-    polled.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty()).map(|(index, _)| index).collect()
-}
-
-fn out_of_descriptors(error: &io::Error) -> bool {
-    let errno = error.raw_os_error();
-    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].iter().any(|e| errno == Some(e.raw_os_error()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    fn running() -> Running {
-        Running {
-            control: Default::default(),
-            shutdown: Default::default(),
-            deadline: Instant::now() + Duration::from_secs(10),
+        let status = head.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+        if status != b"200" {
+            return Err(Broken::Lost(format!("the proxy refused: {}", String::from_utf8_lossy(status))));
         }
-    }
-
-    #[test]
-    fn the_first_address_that_answers_wins() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let within = Duration::from_secs(2);
-        // Nobody listens on 127.0.0.2, which refuses at once.
-        let stream = dial(&[address("127.0.0.2"), address("127.0.0.1")], port, within, &running()).unwrap();
-        assert_eq!(stream.peer_addr().unwrap().ip(), address("127.0.0.1"));
-        let refused = dial(&[address("127.0.0.2")], port, within, &running());
-        assert!(
-            matches!(&refused, Err(NoConnection::Unreachable(why)) if why.contains("refused")),
-            "{refused:?}"
-        );
+        Ok(())
     }
 }

@@ -13,7 +13,7 @@
 //! | what a request says and a reply means | [`lists`], [`text`], `envelope`, [`codes`] |
 //! | the ticket | [`usersig`], `credentials` |
 //! | the pace | `pace`, `slots`; over several machines `redis_pace` |
-//! | the wire | `transport` (the fast path), `connection`, `dial`, `resolver`, `tls`, `hosts` |
+//! | the wire | `transport` (the fast path), `http`, `lost`, `connection`, `dial`, `tcp`, `resolver`, `tls`, `hosts` |
 //! | deadlines, cancellation | [`call`] |
 //! | settings, errors, counters | [`config`], [`error`], `stats` |
 //! | jobs over many accounts | [`bulk`] |
@@ -39,8 +39,10 @@ mod envelope;
 pub mod error;
 pub mod ffi;
 mod hosts;
+mod http;
 pub mod lists;
 mod lock;
+mod lost;
 mod pace;
 mod per_process;
 mod queue;
@@ -54,6 +56,7 @@ mod slots;
 mod stats;
 mod sync;
 mod sys;
+mod tcp;
 pub mod text;
 mod tls;
 mod transport;

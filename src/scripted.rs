@@ -14,7 +14,8 @@ use crate::codes::{self, Retry};
 use crate::config::Config;
 use crate::error::{Error, Outcome};
 use crate::lists::Response;
-use crate::transport::{Lost, Reply, Request, Transport};
+use crate::lost::Lost;
+use crate::transport::{Reply, Request, Transport};
 
 /// One reply, or none.
 #[derive(Clone, Debug)]

@@ -11,7 +11,8 @@ use crate::codes::{self, Certainty, Class, Retry};
 use crate::credentials::Ticket;
 use crate::envelope::Envelope;
 use crate::error::Outcome;
-use crate::transport::{Lost, Reply};
+use crate::lost::Lost;
+use crate::transport::Reply;
 
 /// A clock that differs by more explains a refused ticket.
 pub(crate) const CLOCK_ERROR_S: i64 = 60;
@@ -86,7 +87,7 @@ impl Failed {
                 _ => {}
             }
             if matches!(status, 429 | 503) {
-                failed.retry_after = retry_after(reply);
+                failed.retry_after = reply.retry_after;
             }
             return Err(failed);
         }
@@ -147,24 +148,9 @@ fn scrub(mut text: String, ticket: &Ticket, key: &str) -> String {
 
 /// How far the service's clock is ahead of ours, 0 if its reply does not tell.
 fn clock_error_s(reply: &Reply) -> i64 {
-    let Some(date) = header_date(reply, "date") else { return 0 };
+    let Some(date) = reply.date else { return 0 };
     match date.duration_since(SystemTime::now()) {
         Ok(ahead) => ahead.as_secs() as i64,
         Err(behind) => -(behind.duration().as_secs() as i64),
-    }
-}
-
-fn header_date(reply: &Reply, name: &str) -> Option<SystemTime> {
-    httpdate::parse_http_date(reply.headers.get(name)?.to_str().ok()?).ok()
-}
-
-fn retry_after(reply: &Reply) -> Option<Duration> {
-    let text = reply.headers.get("retry-after")?.to_str().ok()?;
-    match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => {
-            let sent = header_date(reply, "date").unwrap_or_else(SystemTime::now);
-            httpdate::parse_http_date(text).ok()?.duration_since(sent).ok()
-        }
     }
 }

@@ -87,8 +87,8 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -231,24 +231,24 @@ impl Emulator {
     /// Makes a control request, for tests in Rust that have no HTTP client at hand.
     /// An answer other than 200 is an error with its reason.
     pub fn control(&self, method: &str, path: &str, body: Option<&Value>) -> io::Result<Value> {
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
-        let mut reply = Vec::new();
-        stream.read_to_end(&mut reply)?;
-        let reply = String::from_utf8(reply).map_err(io::Error::other)?;
-        let (head, body) = reply.split_once("\r\n\r\n").ok_or_else(|| io::Error::other("no HTTP reply"))?;
-        let value: Value = serde_json::from_str(body).map_err(io::Error::other)?;
-        if head.starts_with("HTTP/1.1 200 ") {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .proxy(None)
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build()
+            .into();
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address))
+            .body(body.map(Value::to_string).unwrap_or_default())
+            .map_err(io::Error::other)?;
+        let mut reply = agent.run(request).map_err(ureq::Error::into_io)?;
+        let body = reply.body_mut().read_to_string().map_err(ureq::Error::into_io)?;
+        let value: Value = serde_json::from_str(&body).map_err(io::Error::other)?;
+        if reply.status() == 200 {
             return Ok(value);
         }
-        Err(io::Error::other(format!("{method} {path}: {}", value["error"].as_str().unwrap_or(body))))
+        Err(io::Error::other(format!("{method} {path}: {}", value["error"].as_str().unwrap_or(&body))))
     }
 
     /// Stops it: closes every connection, and the thread is gone when this returns.
