@@ -256,20 +256,32 @@ fn check_body(body: &str) -> Result<Option<String>> {
 }
 
 impl Inner {
-    /// Registers the call, so that a shutdown finds it, and counts how it ended.
+    /// A call from its beginning to its end.
     fn run(
         &self,
         options: &CallOptions,
         call: impl FnOnce(&Running) -> Result<Response>,
     ) -> Result<Response> {
         let begin = Instant::now();
+        let running = self.begin(options, begin);
+        let result = call(&running);
+        self.end(&running, begin, result.as_ref().err());
+        result
+    }
+
+    /// Registers a call, so that a shutdown finds it.
+    fn begin(&self, options: &CallOptions, now: Instant) -> Running {
         let running = Running {
             control: options.control.clone().unwrap_or_default(),
             shutdown: Arc::clone(&self.shutdown),
-            deadline: begin + options.timeout.unwrap_or(self.config.timeout),
+            deadline: now + options.timeout.unwrap_or(self.config.timeout),
         };
         lock(&self.running).push(Arc::clone(&running.control));
-        let result = call(&running);
+        running
+    }
+
+    /// Counts how a call ended.
+    fn end(&self, running: &Running, begin: Instant, error: Option<&Error>) {
         {
             let mut all = lock(&self.running);
             if let Some(index) = all.iter().position(|control| Arc::ptr_eq(control, &running.control)) {
@@ -277,17 +289,16 @@ impl Inner {
             }
         }
         self.stats.add(Count::Calls);
-        self.stats.add(match result.as_ref().map_err(Error::outcome) {
-            Ok(_) => Count::OutcomeOk,
-            Err(Outcome::NotSent) => Count::OutcomeNotSent,
-            Err(Outcome::Rejected) => Count::OutcomeRejected,
-            Err(Outcome::Unknown) => Count::OutcomeUnknown,
+        self.stats.add(match error.map(Error::outcome) {
+            None => Count::OutcomeOk,
+            Some(Outcome::NotSent) => Count::OutcomeNotSent,
+            Some(Outcome::Rejected) => Count::OutcomeRejected,
+            Some(Outcome::Unknown) => Count::OutcomeUnknown,
         });
         self.stats.ended(begin.elapsed());
-        if let Err(error) = &result {
+        if let Some(error) = error {
             self.log(LogLevel::Error, || error.to_string());
         }
-        result
     }
 
     pub(crate) fn log(&self, level: LogLevel, text: impl FnOnce() -> String) {

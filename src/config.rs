@@ -282,7 +282,10 @@ impl Config {
             config.set_quota_directory(&directory)?;
         }
         if let Some(share) = read_env("IMGROUP_QUOTA_SHARE")? {
-            config.set_quota_share(share.parse().unwrap_or(f64::NAN))?;
+            // As JSON has it: the parser of std has a table of 10 kB that nobody else needs.
+            let share = serde_json::from_str(&share)
+                .map_err(|_| Error::config("IMGROUP_QUOTA_SHARE", "must be a number such as 0.5"))?;
+            config.set_quota_share(share)?;
         }
         if let Some(url) = read_env("IMGROUP_QUOTA_REDIS")? {
             config.set_quota_redis(&url)?;

@@ -239,9 +239,12 @@ impl Turn<'_> {
         if line.waiting.is_empty() {
             return Vec::new();
         }
-        let mut names: Vec<String> = own.iter().map(|name| (*name).to_owned()).collect();
-        names.sort_unstable();
-        names.dedup();
+        let mut names: Vec<String> = Vec::with_capacity(LISTS_MAX);
+        for name in own {
+            if !names.iter().any(|other| other == name) {
+                names.push((*name).to_owned());
+            }
+        }
         let mut riders = Vec::new();
         while let Some(waiter) = line.waiting.front() {
             if waiter.names.is_none() {

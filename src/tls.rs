@@ -46,24 +46,28 @@ fn system_bundle() -> Result<&'static Path> {
 /// The trusted roots as the text of a PEM file; `None` for those that are built in.
 #[cfg(feature = "redis")]
 pub(crate) fn bundle(trust: &Trust) -> Result<Option<Vec<u8>>> {
-    let path = match trust {
-        Trust::Bundled => return Ok(None),
-        Trust::File(path) => path,
-        Trust::System => system_bundle()?,
-    };
-    let text = std::fs::read(path)
-        .map_err(|error| Error::config("ca_file", format_args!("{}: {error}", path.display())))?;
-    Ok(Some(text))
+    match trust {
+        Trust::Bundled => Ok(None),
+        Trust::File(path) => read(path).map(Some),
+        Trust::System => read(system_bundle()?).map(Some),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| unusable(path, &error))
+}
+
+fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::config("ca_file", format_args!("{}: {reason}", path.display()))
 }
 
 fn add_file(store: &mut RootCertStore, path: &Path) -> Result<()> {
-    let wrong = |reason: String| Error::config("ca_file", format_args!("{}: {reason}", path.display()));
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        store.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(&read(path)?) {
+        let certificate = certificate.map_err(|error| unusable(path, &error))?;
+        store.add(certificate).map_err(|error| unusable(path, &error))?;
     }
     if store.is_empty() {
-        return Err(wrong("no certificate in it".into()));
+        return Err(unusable(path, &"no certificate in it"));
     }
     Ok(())
 }
