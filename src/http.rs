@@ -147,8 +147,11 @@ impl Head {
         };
         let head = Head {
             status,
-            // HTTP/1.0 closes unless it says otherwise; a body in chunks it does not know.
-            keeps_alive: !closes && body != Body::UntilClosed && (reply.version == Some(1) || keeps),
+            // After 101 it speaks another protocol; HTTP/1.0 closes unless it says otherwise.
+            keeps_alive: status >= 200
+                && !closes
+                && body != Body::UntilClosed
+                && (reply.version == Some(1) || keeps),
             body,
             date,
             retry_after: retry_after.and_then(|value| pause(value, date)),
@@ -158,7 +161,7 @@ impl Head {
 
     /// Whether another reply to the same request follows.
     pub fn is_interim(&self) -> bool {
-        // After 101 the connection speaks another protocol.
+        // What follows 101 is in another protocol.
         self.status < 200 && self.status != 101
     }
 }
@@ -352,7 +355,8 @@ mod tests {
         all.extend([
             ("204 has no body", with_status("HTTP/1.1 204 No Content", "Content-Length: 2\r\n\r\n"), status(204, true)),
             ("304 has no body", with_status("HTTP/1.1 304 Not Modified", "Content-Length: 2\r\n\r\n"), status(304, true)),
-            ("an interim reply has none", with_status("HTTP/1.1 103 Early Hints", "Link: </x>\r\n\r\n"), status(103, true)),
+            ("an interim reply has none", with_status("HTTP/1.1 103 Early Hints", "Link: </x>\r\n\r\n"), status(103, false)),
+            ("another protocol", with_status("HTTP/1.1 101 Switching Protocols", "Upgrade: x\r\n\r\n"), status(101, false)),
             ("no reason", with_status("HTTP/1.1 200", "Content-Length: 2\r\n\r\n{}"), ok(true, "{}")),
             ("HTTP/1.0", with_status("HTTP/1.0 200 OK", "Content-Length: 2\r\n\r\n{}"), ok(false, "{}")),
             ("HTTP/1.0 kept", with_status("HTTP/1.0 200 OK", "Connection: Keep-Alive\r\nContent-Length: 2\r\n\r\n{}"), ok(true, "{}")),
