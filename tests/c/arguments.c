@@ -149,6 +149,36 @@ static void settings(imgroup_config *config) {
   CHECK(text == NULL);
 }
 
+/* What imgroup_config_from_env reads, one variable wrong at a time. */
+static void environment(void) {
+  imgroup_config *config = NULL;
+  static const struct {
+    const char *name, *value, *message;
+  } rows[] = {
+      {"IMGROUP_SDKAPPID", "1400000000x", "IMGROUP_SDKAPPID: must be a whole number from 0 to 4294967295"},
+      {"IMGROUP_TIMEOUT_MS", "1.5", "IMGROUP_TIMEOUT_MS: must be a whole number from 0 to 4294967295"},
+      {"IMGROUP_TIMEOUT_MS", "600001", "timeout_ms: must be 1 to 600000 ms (0 for the default), not 600001"},
+      {"IMGROUP_QUOTA_SHARE", "half", "IMGROUP_QUOTA_SHARE: must be a number such as 0.5"},
+      {"IMGROUP_QUOTA_SHARE", "2", "quota_share: must be 0.001 to 1, not 2"},
+      {"IMGROUP_REGION", "mars", "region: must be one of cn, sgp, kr, jpn, ger, usa, idn, ind, ksa"},
+  };
+  size_t i;
+  for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    const char *set = getenv(rows[i].name);
+    char *before = set ? strdup(set) : NULL;
+    setenv(rows[i].name, rows[i].value, 1);
+    row(imgroup_config_from_env(&config, &error), IMGROUP_E_CONFIG, rows[i].message);
+    CHECK(config == NULL);
+    unsetenv(rows[i].name);
+    if (before) setenv(rows[i].name, before, 1);
+    free(before);
+  }
+  setenv("IMGROUP_QUOTA_SHARE", "0.25", 1);
+  CHECK(imgroup_config_from_env(&config, NULL) == IMGROUP_OK);
+  imgroup_config_free(config);
+  unsetenv("IMGROUP_QUOTA_SHARE");
+}
+
 int main(void) {
   imgroup_config *config = NULL, *hostless = NULL;
   imgroup_client *client = NULL, *other = NULL;
@@ -159,6 +189,7 @@ int main(void) {
   calls(client);
   handles(client, config);
   settings(config);
+  environment();
   CHECK(imgroup_config_new(1, "a", "k", &hostless, NULL) == IMGROUP_OK);
   row(imgroup_client_new(hostless, &other, &error), IMGROUP_E_CONFIG, "endpoint: set a region or an endpoint");
   CHECK(imgroup_config_set_ca_file(hostless, "/nonexistent.pem", NULL) == IMGROUP_OK);
