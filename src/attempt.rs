@@ -433,12 +433,6 @@ impl Inner {
         if let Some(code) = codes::lookup(failed.code).filter(|_| failed.stopped.is_none()) {
             let _ = write!(message, "; {}", code.advice);
         }
-        let _ = write!(
-            message,
-            " (attempts {}, host {host}, random {random}, outcome {})",
-            tally.attempts,
-            tally.outcome.name()
-        );
         let mut error = Error::new(failed.code, message);
         let details = error.details_mut();
         details.class = failed.class;
@@ -466,15 +460,14 @@ impl Inner {
     /// A further attempt was not let out: what the last one met is worth telling too.
     fn after_failure(&self, mut error: Error, last: Option<&Failed>) -> Error {
         if let Some(failed) = last {
-            let (host, random) = (self.host(failed.host), failed.random);
             let details = error.details_mut();
             let _ = write!(
                 details.message,
-                "; the attempt before met {}: {} (host {host}, random {random})",
+                "; the attempt before met {}: {}",
                 codes::name(failed.code),
                 failed.text
             );
-            (details.host, details.random) = (host, Some(random));
+            (details.host, details.random) = (self.host(failed.host), Some(failed.random));
             details.http_status = failed.http_status;
         }
         error
@@ -487,14 +480,7 @@ impl Inner {
             Stop::Shutdown => "the client was shut down",
             Stop::Deadline => "no time left",
         };
-        let mut error = Error::new(
-            stop.code(),
-            format!(
-                "{command}: {text} {place} (attempts {}, outcome {})",
-                tally.attempts,
-                tally.outcome.name()
-            ),
-        );
+        let mut error = Error::new(stop.code(), format!("{command}: {text} {place}"));
         let details = error.details_mut();
         (details.attempts, details.outcome) = (tally.attempts, tally.outcome);
         details.retryable = stop == Stop::Deadline;

@@ -264,7 +264,7 @@ impl Inner {
     ) -> Result<Response> {
         let begin = Instant::now();
         let running = self.begin(options, begin);
-        let result = call(&running);
+        let result = call(&running).map_err(Error::conclude);
         self.end(&running, begin, result.as_ref().err());
         result
     }

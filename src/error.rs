@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::codes::{self, Class};
 
@@ -136,6 +136,18 @@ impl Error {
     /// What became of the request.
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
+    }
+
+    /// Ends the text with what is known of the attempts. Done once, when the call ends:
+    /// until then the outcome can get worse.
+    pub(crate) fn conclude(mut self) -> Error {
+        let Details { message, attempts, host, random, outcome, .. } = &mut *self.0;
+        let _ = write!(message, " (attempts {attempts}, ");
+        if let Some(random) = random {
+            let _ = write!(message, "host {host}, random {random}, ");
+        }
+        let _ = write!(message, "outcome {})", outcome.name());
+        self
     }
 
     pub(crate) fn details_mut(&mut self) -> &mut Details {

@@ -534,6 +534,7 @@ fn check(
         Ok(response) if succeeds && response.attempts == attempts => Ok(()),
         Ok(response) => Err(format!("succeeded after {} attempts", response.attempts)),
         Err(error) if succeeds => Err(format!("failed: {error}")),
+        Err(error) if !says_its_outcome(error) => Err(format!("the text says another outcome: {error}")),
         Err(error) => {
             let code = match (row.code, row.class, error.code()) {
                 // The reset may come while connecting, writing or reading.

@@ -186,6 +186,9 @@ fn compare(
         Err(error) if error.outcome() == Outcome::NotSent && !arrived.is_empty() => {
             return Err(format!("arrived, and the caller is told {error}"));
         }
+        Err(error) if !says_its_outcome(error) => {
+            return Err(format!("the text says another outcome: {error}"));
+        }
         Err(error) if error.attempts() as usize != arrived.len() && call != Call::Delete => {
             return Err(format!("{} attempts, {} arrived: {error}", error.attempts(), arrived.len()));
         }
@@ -375,11 +378,14 @@ fn who_leaves_the_line_early_is_told_the_truth() {
                 let place = format!("{word}, round {round}, {name}: {result:?}, exists {exists}");
                 match result {
                     Ok(_) => assert!(!exists, "{place}"),
-                    Err(error) => match error.outcome() {
-                        Outcome::NotSent => assert!(exists && !was_sent, "{place}"),
-                        Outcome::Rejected => assert!(exists, "{place}"),
-                        Outcome::Unknown => assert!(was_sent, "{place}"),
-                    },
+                    Err(error) => {
+                        assert!(says_its_outcome(&error), "{place}");
+                        match error.outcome() {
+                            Outcome::NotSent => assert!(exists && !was_sent, "{place}"),
+                            Outcome::Rejected => assert!(exists, "{place}"),
+                            Outcome::Unknown => assert!(was_sent, "{place}"),
+                        }
+                    }
                 }
                 if number % 3 == 0 {
                     let bound = Duration::from_millis(10 + 7 * number as u64) + 10 * LATE;

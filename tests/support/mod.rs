@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use imgroup::client::Client;
 use imgroup::config::Config;
+use imgroup::error::Error;
 
 /// A key and an identifier that must never show up in any text.
 pub const MARKER_KEY: &str = "marker-key-5b1c9e07aa43d2f86e90b7c1d4f3a258";
@@ -63,6 +64,11 @@ pub fn config(url: &str, scratch: &Scratch) -> Config {
 
 pub fn client(url: &str, scratch: &Scratch) -> Client {
     Client::new(&config(url, scratch)).unwrap()
+}
+
+/// Whether the text of a failed call tells the same outcome as its getter.
+pub fn says_its_outcome(error: &Error) -> bool {
+    error.message().ends_with(&format!(", outcome {})", error.outcome().name()))
 }
 
 /// A number out of `Client::stats`.
