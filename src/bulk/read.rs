@@ -182,14 +182,17 @@ pub fn read(
     Ok(Input { bytes: hashing.bytes, sha256: hashing.hash.finalize().into(), rows })
 }
 
-/// The first bytes, without a byte order mark, which says nothing here.
+/// The first bytes, without byte order marks, which say nothing here. All of them: the
+/// CSV parser would skip one more, but only if it came in one piece.
 fn after_mark(reader: &mut impl Read) -> io::Result<io::Cursor<Vec<u8>>> {
     let mut start = Vec::new();
-    reader.by_ref().take(3).read_to_end(&mut start)?;
-    if start == b"\xef\xbb\xbf" {
+    loop {
+        reader.by_ref().take(3).read_to_end(&mut start)?;
+        if start != b"\xef\xbb\xbf" {
+            return Ok(io::Cursor::new(start));
+        }
         start.clear();
     }
-    Ok(io::Cursor::new(start))
 }
 
 fn count_newlines(bytes: &[u8]) -> u64 {
@@ -332,23 +335,30 @@ fn json_fault(error: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
-    fn rows(format: Format, command: Command, input: &[u8]) -> Result<Vec<(u64, String, String)>, String> {
-        let mut rows = Vec::new();
-        let sink = |row: Row<'_>| {
-            rows.push((row.line, row.account.to_owned(), row.list.to_owned()));
-            Ok(())
-        };
-        // One byte at a time, so that every row is met in pieces.
+    type Rows = Result<Vec<(u64, String, String)>, String>;
+
+    /// In one piece and a byte at a time: how they come makes no difference.
+    fn rows(format: Format, command: Command, input: &[u8]) -> Rows {
         struct Slowly<'a>(&'a [u8]);
         impl Read for Slowly<'_> {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 self.0.read(&mut buffer[..1])
             }
         }
-        match read(Slowly(input), format, command, sink) {
+        let whole = rows_of(input, input.len(), format, command);
+        assert_eq!(rows_of(Slowly(input), input.len(), format, command), whole);
+        whole
+    }
+
+    fn rows_of(source: impl Read, bytes: usize, format: Format, command: Command) -> Rows {
+        let mut rows = Vec::new();
+        let sink = |row: Row<'_>| {
+            rows.push((row.line, row.account.to_owned(), row.list.to_owned()));
+            Ok(())
+        };
+        match read(source, format, command, sink) {
             Ok(summary) => {
-                assert_eq!(summary.bytes, input.len() as u64);
-                assert_eq!(summary.rows, rows.len() as u64);
+                assert_eq!((summary.bytes, summary.rows), (bytes as u64, rows.len() as u64));
                 Ok(rows)
             }
             Err(Fault::Rows(error)) => Err(error.message().to_owned()),
@@ -366,6 +376,7 @@ mod tests {
             ("csv", Csv, Delete, "account,list\na,F\nb,W\n", &[(2, "a", "F"), (3, "b", "W")]),
             ("no newline at the end", Csv, Delete, "account,list\na,F", &[(2, "a", "F")]),
             ("CR LF, a mark, blank lines", Csv, Delete, "\u{feff}account,list\r\n\r\na,F\r\n", &[(3, "a", "F")]),
+            ("marks of files put together", Csv, Delete, "\u{feff}\u{feff}\"account\",list\na,F\n", &[(2, "a", "F")]),
             ("columns in any order, others ignored", Csv, Delete, "list,reason,account\nF,\"x,y\",a\n", &[(2, "a", "F")]),
             ("quotes", Csv, Delete, "account,list\n\"a\",\"x,\"\"y\"\"\nz\"\nb,W\n", &[(2, "a", "x,\"y\"\nz"), (4, "b", "W")]),
             ("names that broke others", Csv, Delete, "account,list\na,@file:/etc/passwd\n#a,F\n", &[(2, "a", "@file:/etc/passwd"), (3, "#a", "F")]),
