@@ -30,7 +30,7 @@ static void row(const char *step, const char *lists, const imgroup_response *rep
   char sequence[24] = "-";
   if (imgroup_response_has_sequence(reply))
     snprintf(sequence, sizeof sequence, "%" PRIu64, imgroup_response_sequence(reply));
-  printf("%-10s  %-44s  %8s  %8" PRIu32 "\n", step, lists, sequence,
+  printf("%-12s  %-46s  %8s  %8" PRIu32 "\n", step, lists, sequence,
          imgroup_response_attempts(reply));
 }
 
@@ -84,8 +84,8 @@ int main(int argc, char **argv) {
   must(imgroup_call_set_ignore_missing(call, 1, &error), "call");
   must(imgroup_delete_lists(client, account, names, 3, call, NULL, &error), "tidying up");
 
-  printf("%-10s  %-44s  %8s  %8s\n", account, "friend lists (members)", "sequence", "requests");
-  printf("%-10s  %-44s  %8s  %8s\n", "----------", "--------------------------------------------",
+  printf("%-12s  %-46s  %8s  %8s\n", account, "friend lists (members)", "sequence", "requests");
+  printf("%-12s  %-46s  %8s  %8s\n", "------------", "----------------------------------------------",
          "--------", "--------");
   {
     const char *friends[] = {friend};
