@@ -425,7 +425,6 @@ impl Inner {
     }
 
     fn failure(&self, command: &str, failed: &Failed, remark: &str, tally: &Tally) -> Error {
-        let (host, random) = (self.host(failed.host), failed.random);
         let mut message = format!("{command}: {}", failed.text);
         if !remark.is_empty() {
             let _ = write!(message, "; {remark}");
@@ -439,8 +438,7 @@ impl Inner {
         details.display.clone_from(&failed.display);
         details.http_status = failed.http_status;
         details.attempts = tally.attempts;
-        details.host = host;
-        details.random = Some(random);
+        (details.host, details.random) = (self.host(failed.host), Some(failed.random));
         details.retryable = !matches!(failed.retry, Retry::Never | Retry::Fatal)
             && !matches!(failed.stopped, Some(Stop::Cancelled | Stop::Shutdown));
         details.outcome = tally.outcome;

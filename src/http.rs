@@ -176,6 +176,8 @@ impl Body {
             let rest = &bytes[used..];
             used += match self {
                 Body::Complete => return Ok(used),
+                // Known at once; a chunk is believed when it has come.
+                Body::Length(left) if *left > (limit - to.len()) as u64 => return Err(too_long(limit)),
                 Body::Length(left) | Body::Chunk(left) => {
                     let part = &rest[..(*left).min(rest.len() as u64) as usize];
                     append(to, part, limit)?;
@@ -240,8 +242,7 @@ fn append(to: &mut Vec<u8>, part: &[u8], limit: usize) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The reply has more bytes than the client takes.
-pub(crate) fn too_long(limit: usize) -> Refused {
+fn too_long(limit: usize) -> Refused {
     Refused::Unwanted(format!("the reply is longer than {limit} bytes"))
 }
 
@@ -321,6 +322,7 @@ mod tests {
             ("cut before its length", "Content-Length: 3\r\n\r\n{}".into(), cut.clone()),
             ("bytes behind its length", "Content-Length: 2\r\n\r\n{}H".into(), ok(false, "{}")),
             ("as long as allowed", format!("Content-Length: {LIMIT}\r\n\r\n{}", "x".repeat(LIMIT)), ok(true, &"x".repeat(LIMIT))),
+            ("longer than allowed, by its head alone", "Content-Length: 65\r\n\r\n".into(), long.clone()),
             ("longer than allowed", format!("Content-Length: 65\r\n\r\n{}", "x".repeat(65)), long.clone()),
             ("no length", "\r\n{}".into(), ok(false, "{}")),
             ("no length, and too long", format!("\r\n{}", "x".repeat(65)), long.clone()),

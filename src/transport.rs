@@ -128,24 +128,27 @@ impl HttpTransport {
         }
     }
 
-    /// Over a connection that is kept, or a new one.
-    fn run(&self, request: &Request<'_>, running: &Running) -> Result<Reply, Lost> {
-        let host = &self.hosts[request.host];
+    /// Over a connection that is kept, or a new one; gives it back if it is good for more.
+    fn run(
+        &self,
+        host: &Host,
+        request: &Request<'_>,
+        running: &Running,
+    ) -> Result<(Reply, Option<Lane>), Lost> {
         let (mut lane, reused) = match host.take() {
-            Some(lane) => (lane, true),
+            Some(lane) => {
+                running.attach(lane.connection.stream())?;
+                (lane, true)
+            }
+            // The dialer has attached it.
             None => (Lane::new(host.dialer.open(running)?), false),
         };
-        running.attach(lane.connection.stream())?;
         let mut progress = Progress::default();
         match lane.exchange(&host.fields, request, self.max_reply_bytes, running, &mut progress) {
             Ok((reply, keeps_alive)) => {
                 self.stats.add(if reused { Count::ReusedConnections } else { Count::FreshConnections });
-                if keeps_alive && !is_at_odds(reply.status) {
-                    // An interrupt must not touch it any more: it may soon be in another call.
-                    running.detach();
-                    host.keep(lane);
-                }
-                Ok(reply)
+                let lane = (keeps_alive && !is_at_odds(reply.status)).then_some(lane);
+                Ok((reply, lane))
             }
             Err(lost) => {
                 let stale = reused && !progress.heard && lost.stopped.is_none() && lost.code == codes::IO;
@@ -161,9 +164,16 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     fn exchange(&self, request: Request<'_>, running: &Running) -> Result<Reply, Lost> {
-        let outcome = self.run(&request, running);
+        let host = &self.hosts[request.host];
+        let outcome = self.run(host, &request, running);
+        // From here on an interrupt must not touch the connection: it is idle, or soon
+        // in another call.
         running.detach();
-        outcome
+        let (reply, lane) = outcome?;
+        if let Some(lane) = lane {
+            host.keep(lane);
+        }
+        Ok(reply)
     }
 }
 
@@ -248,11 +258,8 @@ impl Lane {
         progress: &mut Progress,
     ) -> Result<(Reply, bool), Lost> {
         let mut head = self.receive_head(running, progress)?;
-        let length = head.body.length().unwrap_or(0);
-        if length > limit as u64 {
-            return Err(http::too_long(limit).into());
-        }
-        let mut body = Vec::with_capacity(length.min(BUFFER as u64) as usize);
+        let expected = head.body.length().unwrap_or(0).min(BUFFER as u64);
+        let mut body = Vec::with_capacity(expected as usize);
         loop {
             let used = head.body.take(self.input.held(), &mut body, limit)?;
             self.input.consume(used);
