@@ -102,7 +102,7 @@ pub unsafe extern "C" fn imgroup_config_new(
 /// Makes a configuration from the environment: IMGROUP_SDKAPPID,
 /// IMGROUP_IDENTIFIER, IMGROUP_SECRET_KEY (or IMGROUP_SECRET_KEY_FILE),
 /// IMGROUP_REGION or IMGROUP_ENDPOINT, and, where set, IMGROUP_CA_FILE,
-/// IMGROUP_TIMEOUT_MS, IMGROUP_QUOTA_DIR, IMGROUP_QUOTA_SHARE and
+/// IMGROUP_TIMEOUT_MS, IMGROUP_QUOTA_DIR, IMGROUP_QUOTA_SHARE (such as 0.5) and
 /// IMGROUP_QUOTA_REDIS. The only function that reads the environment; no other
 /// thread may change it meanwhile.
 ///
